@@ -1,0 +1,96 @@
+"""Framework model → ScoringModel. Importing this imports no framework.
+
+One module per framework, three functions in each:
+
+* `recognises(model)`: whether the model is this framework's, told without importing it;
+* `convert(model, sample)`: the ScoringModel, or `NotConvertibleError`;
+* `answer(model, rows)`: the framework's own answer, which parity compares with.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from sqlml.errors import NotConvertibleError, listed
+from sqlml.sample import Sample, read_sample
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sqlml.model import ScoringModel
+
+# Explicit, so that one screen shows everything supported. The first that recognises a
+# model converts it: LightGBM's and XGBoost's wrappers are scikit-learn estimators too.
+CONVERTERS = {
+    "xgboost": "sqlml.convert.xgboost",
+    "lightgbm": "sqlml.convert.lightgbm",
+    "sklearn": "sqlml.convert.sklearn",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the original says of some rows: the truth that a converted model must match."""
+
+    prediction: np.ndarray[Any, Any]
+    """[N] labels or numbers; [N, K] for K targets."""
+    probabilities: np.ndarray[Any, Any] | None = None
+    """[N, K] in the order of the ScoringModel's labels."""
+    score: np.ndarray[Any, Any] | None = None
+    """[N]: an outlier detector's decision function, a mixture's log-likelihood."""
+
+
+class Converter(Protocol):
+    """What each module of the table offers."""
+
+    def recognises(self, model: object) -> bool: ...
+
+    def convert(self, model: Any, sample: Sample) -> ScoringModel: ...
+
+    def answer(self, model: Any, rows: Any) -> Answer: ...
+
+
+def converter_of(model: object) -> Converter:
+    """The first module of `CONVERTERS` that recognises the model.
+
+    Raises `NotConvertibleError` where none does.
+    """
+    for path in CONVERTERS.values():
+        module = cast("Converter", importlib.import_module(path))
+        if module.recognises(model):
+            return module
+    kind = type(model)
+    raise NotConvertibleError(
+        f"{kind.__module__}.{kind.__qualname__}",
+        f"it is no model of {listed(list(CONVERTERS))}.",
+    )
+
+
+def input_names(model: object) -> list[str] | None:
+    """The names under which the model itself knows its inputs, where it does."""
+    for attribute in ("feature_names_in_", "feature_names", "feature_name_"):
+        names = getattr(model, attribute, None)
+        if names is not None and not callable(names):
+            return [str(n) for n in names]
+    return None
+
+
+def convert(model: Any, *, sample: Any) -> ScoringModel:
+    """A trained model as a ScoringModel: ONNX bytes, signature, task, labels.
+
+    `sample`: some rows of the training data without the target, as a pandas DataFrame, a
+    NumPy array, a pyarrow Table or a Spark DataFrame. Nothing is compared here: which
+    inputs take missing values is found by `sqlml.verify`, as part of `sqlml.publish`.
+    Raises `NotConvertibleError`, which names the step and the reason, and `SampleError`.
+
+    >>> from sklearn.linear_model import LinearRegression
+    >>> import numpy as np
+    >>> X = np.array([[0.0], [1.0], [2.0]])
+    >>> scoring = convert(LinearRegression().fit(X, 2 * X[:, 0] + 1), sample=X)
+    >>> scoring.task, scoring.signature.inputs[0].type
+    ('regression', 'DOUBLE')
+    """
+    rows = sample if isinstance(sample, Sample) else read_sample(sample, input_names(model))
+    return converter_of(model).convert(model, rows)

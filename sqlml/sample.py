@@ -1,0 +1,149 @@
+"""The author's sample: rows in the form that the original model takes, with SQL types.
+
+A sample comes as a pandas DataFrame, a NumPy array, a pyarrow Table or a Spark DataFrame.
+It gives the signature its names and types, and parity its rows. Author's side only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlml import types
+from sqlml.errors import SampleError, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the sample."""
+
+    name: str
+    type: str
+    """The Spark SQL type (a key of `types.SCALARS`)."""
+    missing: Any
+    """What stands for a missing value in this column, as the original met it: None or NaN."""
+    categorical: bool = False
+    """A pandas `category` column: `type` is that of its categories."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Named, typed rows; `container` is what the original is called with."""
+
+    frame: pd.DataFrame
+    """The rows, under the names of `columns` (strings)."""
+    columns: tuple[Column, ...]
+    as_array: bool = False
+    """The author gave a bare array: the original gets one too."""
+    labels: tuple[Any, ...] = ()
+    """The frame's own column labels, where the original knows the columns by those."""
+
+    def container(self, frame: pd.DataFrame) -> pd.DataFrame | np.ndarray[Any, Any]:
+        """Rows, in the author's own form, to call the original with."""
+        if self.as_array:
+            return frame.to_numpy()
+        renamed = frame.copy(deep=False)
+        renamed.columns = list(self.labels)
+        return renamed
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+def read_sample(data: Any, names: Sequence[str] | None = None, most: int = 10_000) -> Sample:
+    """The sample behind whatever the author gave; `names` name the columns of a bare array.
+
+    At most `most` rows are kept, evenly spaced. Raises `SampleError` for no rows, for two
+    columns of one name, and for columns whose type has no place in a signature.
+    """
+    import numpy as np
+    import pandas as pd
+
+    as_array = isinstance(data, np.ndarray)
+    if as_array:
+        if data.ndim != 2:
+            raise SampleError(f"A sample array has two axes, rows and columns; found {data.ndim}.")
+        known = list(names) if names is not None else [f"x{i}" for i in range(data.shape[1])]
+        if len(known) != data.shape[1]:
+            raise SampleError(f"The model has {len(known)} inputs, the sample {data.shape[1]}.")
+        frame = pd.DataFrame(data, columns=known)
+    elif isinstance(data, pd.DataFrame):
+        frame = data
+    elif hasattr(data, "to_pandas"):  # pyarrow.Table
+        frame = data.to_pandas()
+    elif hasattr(data, "toPandas"):  # pyspark.sql.DataFrame, classic or Connect
+        frame = data.limit(most).toPandas()
+    else:
+        raise SampleError(
+            f"A sample is a pandas DataFrame, a NumPy array, a pyarrow Table or a Spark "
+            f"DataFrame; found {type(data).__module__}.{type(data).__name__}."
+        )
+    if len(frame) == 0:
+        raise SampleError("The sample has no rows. Give some hundred rows of the training data.")
+    labels = tuple(frame.columns)
+    texts = [str(label) for label in labels]
+    if len({t.lower() for t in texts}) < len(texts):
+        # Spark SQL does not tell names apart by case unless told to.
+        twice = sorted({t for t in texts if [u.lower() for u in texts].count(t.lower()) > 1})
+        raise SampleError(f"The sample has two columns of one name: {listed(twice)}.")
+    if len(frame) > most:
+        frame = frame.iloc[np.linspace(0, len(frame) - 1, most).astype(int)]
+    frame = frame.reset_index(drop=True)
+    columns = tuple(_column(t, frame.iloc[:, i]) for i, t in enumerate(texts))
+    frame = frame.set_axis(texts, axis=1)
+    return Sample(frame, columns, as_array, labels)
+
+
+def _column(name: str, values: pd.Series[Any]) -> Column:
+    import pandas as pd
+
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        inner = _column(name, pd.Series(values.cat.categories))
+        return Column(name, inner.type, float("nan"), categorical=True)
+    dtype: Any = values.dtype
+    missing: Any = float("nan")
+    if dtype.kind == "f":
+        kind = "FLOAT" if dtype.itemsize <= 4 else "DOUBLE"
+    elif dtype.kind in "iu":
+        bits = int(dtype.itemsize) * 8 * (2 if dtype.kind == "u" else 1)
+        kind = {8: "TINYINT", 16: "SMALLINT", 32: "INT"}.get(bits, "BIGINT")
+    elif dtype.kind == "b":
+        kind = "BOOLEAN"
+    elif isinstance(dtype, pd.StringDtype):
+        kind, missing = "STRING", dtype.na_value
+    elif dtype.kind == "O":
+        kind, missing = _object_column(name, values)
+    else:
+        raise SampleError(
+            f"Column {name!r} of the sample is {dtype}, which has no place in a model's "
+            "inputs. Give numbers, booleans or strings."
+        )
+    return Column(name, kind, missing)
+
+
+def _object_column(name: str, values: pd.Series[Any]) -> tuple[str, Any]:
+    """The type and the missing marker of a column of Python objects."""
+    import numpy as np
+
+    absent = values[values.isna()]
+    missing = absent.iloc[0] if len(absent) else float("nan")
+    kinds = {type(v) for v in values[values.notna()]}
+    if kinds <= {str, np.str_}:
+        return "STRING", missing
+    if kinds <= {bool, np.bool_}:
+        return "BOOLEAN", missing
+    if all(issubclass(k, int | np.integer) for k in kinds):
+        return "BIGINT", missing
+    if all(issubclass(k, int | float | np.number) for k in kinds):
+        return "DOUBLE", missing
+    found = listed(sorted(k.__name__ for k in kinds))
+    raise SampleError(
+        f"Column {name!r} of the sample holds {found}, which has no place in a model's inputs. "
+        f"Give one of {listed(sorted(types.SCALARS))}."
+    )
