@@ -184,11 +184,11 @@ class InputTypeError(SqlmlError):
 
     condition = "INPUT_TYPE"
 
-    def __init__(self, model: str, name: str, expected: str, found: str, column: str) -> None:
+    def __init__(self, model: str, name: str, expected: str, found: str, write: str) -> None:
         self.model, self.name, self.expected, self.found = model, name, expected, found
         super().__init__(
             f"Input {name!r} of model {model!r} is {expected}, found {found}: an implicit cast "
-            f"could lose information. Write CAST({column} AS {expected}) AS {quoted(name)}."
+            f"could lose information. Write {write}."
         )
 
 

@@ -125,6 +125,11 @@ def _raw(tensor: Tensor, task: Task) -> Output:
     return Output(tensor.name, scalar if tensor.width is None else f"ARRAY<{scalar}>")
 
 
+def model_key(model: ScoringModel) -> str:
+    """The identity of a model as it is scored: its graph, signature and labels."""
+    return hashlib.sha256(model.to_json().encode()).hexdigest()
+
+
 def label_type(labels: Sequence[Label]) -> str:
     """The Spark SQL type of a classifier's labels.
 

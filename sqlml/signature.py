@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MISSING_STRING = "\ufdd0sqlml:missing"
+"""A missing value in a graph's string tensor, which has no NULL. U+FDD0 is a Unicode
+noncharacter, so that no text that people exchange equals it."""
+
 Category = str | int | float | bool
 
 

@@ -1,0 +1,55 @@
+"""The engine for every graph: ONNX Runtime, one thread."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sqlml.errors import ModelRejectedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlml.model import ScoringModel
+
+    Vector = np.ndarray[Any, Any]
+
+# Kernels choose another order of summation for very few rows (a matrix product of one
+# row is a dot product). Padding to a multiple keeps the bits of a row the same whatever
+# batch it comes in.
+ROW_BLOCK = 16
+
+
+class Engine:
+    """An InferenceSession with Spark's manner: a task is one thread, and none of ours spins."""
+
+    def __init__(self, model: ScoringModel) -> None:
+        # A model must not choose its own session settings.
+        os.environ.pop("ORT_LOAD_CONFIG_FROM_MODEL", None)
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(
+                model.onnx, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime raises several unrelated types here
+            raise ModelRejectedError(f"ONNX Runtime cannot load the model: {error}") from error
+        self._inputs = [i.name for i in self._session.get_inputs()]
+        self._outputs = [t.name for t in model.tensors]
+
+    def run(self, columns: Sequence[Vector]) -> Sequence[Vector]:
+        rows = len(columns[0])
+        padding = -rows % ROW_BLOCK
+        feed = {}
+        for name, column in zip(self._inputs, columns, strict=True):
+            padded = np.concatenate([column, column[:1].repeat(padding)]) if padding else column
+            feed[name] = padded.reshape(-1, 1)
+        return [out[:rows] for out in self._session.run(self._outputs, feed)]

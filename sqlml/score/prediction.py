@@ -1,0 +1,59 @@
+"""What the scalar `predict` returns, computed whole in a worker: for a registered UDF."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sqlml.errors import InputCountError
+from sqlml.model import ScoringModel
+from sqlml.score.cache import scorer
+from sqlml.score.outputs import derive
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+
+def predict(
+    key: str,
+    metadata: str,
+    onnx: bytes,
+    columns: Sequence[pa.Array],
+    named: Mapping[str, pa.Array],
+) -> pa.Array:
+    """The prediction of each row, or a struct of the outputs where there are several.
+
+    `columns` are the inputs by position, `named` the rest of them by name.
+    Raises `InputCountError`, and `InputTypeError` for a type that does not widen.
+    """
+    loaded = scorer(key, lambda: ScoringModel.from_json(metadata, onnx))
+    inputs = [i.name for i in loaded.model.signature.inputs]
+    rest = inputs[len(columns) :]
+    if len(columns) + len(named) != len(inputs) or set(rest) != set(named):
+        raise InputCountError("of this function", inputs, len(columns) + len(named))
+    raw = loaded.score([*columns, *(named[name] for name in rest)])
+    outputs = derive(loaded.model, raw)
+    if "prediction" in outputs or len(outputs) == 1:
+        return outputs.get("prediction", next(iter(outputs.values())))
+    null = next(iter(outputs.values())).is_null()
+    return pa.StructArray.from_arrays(list(outputs.values()), list(outputs), mask=null)
+
+
+def from_pandas(column: pd.Series[Any]) -> pa.Array:
+    """A column as Spark hands it to a pandas UDF, where integers with NULLs are floats."""
+    array = pa.Array.from_pandas(column)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def to_pandas(array: pa.Array) -> Any:
+    """A result as pandas, a struct as a DataFrame; integers and booleans keep their NULLs."""
+    import pandas as pd
+
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    if pa.types.is_struct(array.type):
+        fields = zip(array.type.names, array.flatten(), strict=True)
+        return pd.DataFrame({n: f.to_pandas(types_mapper=nullable.get) for n, f in fields})
+    return array.to_pandas(types_mapper=nullable.get)

@@ -1,0 +1,97 @@
+"""Scorer: a loaded model over batches of Arrow columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from sqlml import types
+from sqlml.score import engines
+from sqlml.score.conform import conform, on_the_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlml.model import ScoringModel
+    from sqlml.signature import Output
+
+    Vector = np.ndarray[Any, Any]
+
+
+class Scorer:
+    """One model, loaded once, scoring batch after batch.
+
+    >>> import numpy as np, pyarrow as pa, sqlml
+    >>> from sklearn.linear_model import LinearRegression
+    >>> X = np.array([[0.0], [1.0], [2.0]])
+    >>> model = sqlml.convert(LinearRegression().fit(X, 2 * X[:, 0] + 1), sample=X)
+    >>> Scorer(model).score([pa.array([3.0, None])]).to_pylist()
+    [7.0, None]
+    """
+
+    def __init__(self, model: ScoringModel, backend: str = "onnx") -> None:
+        self.model = model
+        self._engine = engines.load(model, backend)
+
+    def score(self, columns: Sequence[pa.Array]) -> pa.Array:
+        """The raw result of each row: `model.raw`, a struct where that is several fields.
+
+        `columns`: one array per input, in the signature's order, of a type that widens to
+        the input's (`InputTypeError` otherwise). A row that the original model would
+        refuse is NULL. A row's result depends on nothing but that row.
+        """
+        fields = self.model.signature.inputs
+        vectors, refused = [], None
+        for column, field in zip(columns, fields, strict=True):
+            values, mask = conform(on_the_wire(column, field), field)
+            vectors.append(values)
+            if mask is not None:
+                refused = mask if refused is None else refused | mask
+        rows = len(vectors[0])
+        tensors: Sequence[Vector]
+        if rows == 0 or (refused is not None and refused.all()):
+            return pa.nulls(rows, self.arrow_type)
+        if refused is not None:
+            # Ruled-out rows are not computed: what is in them may be out of the model's range.
+            tensors = self._engine.run([v[~refused] for v in vectors])
+            where = np.full(rows, -1)
+            where[~refused] = np.arange(rows - int(refused.sum()))
+            tensors = [t[where] for t in tensors]
+        else:
+            tensors = self._engine.run(vectors)
+        raws = self.model.raw
+        arrays = [_raw_array(t, r, refused) for t, r in zip(tensors, raws, strict=True)]
+        if len(arrays) == 1:
+            return arrays[0]
+        mask = None if refused is None else pa.array(refused)
+        return pa.StructArray.from_arrays(arrays, [r.name for r in raws], mask=mask)
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """The Arrow type of what `score` returns."""
+        kinds = [(r.name, _arrow_type(r)) for r in self.model.raw]
+        return kinds[0][1] if len(kinds) == 1 else pa.struct(kinds)
+
+
+def _arrow_type(raw: Output) -> pa.DataType:
+    if raw.type.startswith("ARRAY<"):
+        return pa.list_(pa.type_for_alias(types.SCALARS[raw.type[6:-1]].arrow))
+    return pa.type_for_alias(types.SCALARS[raw.type].arrow)
+
+
+def _raw_array(tensor: Vector, raw: Output, refused: Vector | None) -> pa.Array:
+    """One tensor as an Arrow array; ruled-out rows are NULL."""
+    kind = _arrow_type(raw)
+    rows = len(tensor)
+    if raw.name == "probability_1":
+        tensor = tensor[:, 1]
+    if not pa.types.is_list(kind):
+        values = tensor.reshape(rows)
+        return pa.array(values, type=kind, mask=refused, from_pandas=False)
+    width = tensor.shape[1]
+    flat = pa.array(tensor.reshape(-1), type=kind.value_type, from_pandas=False)
+    offsets = np.arange(0, (rows + 1) * width, width, dtype=np.int32)
+    mask = None if refused is None else pa.array(refused)
+    return pa.ListArray.from_arrays(pa.array(offsets), flat, type=kind, mask=mask)

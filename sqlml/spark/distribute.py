@@ -1,0 +1,58 @@
+"""How a model reaches the executors: as one Arrow UDF around one broadcast.
+
+A broadcast travels to each executor once, whatever the number of queries, tasks and
+Python workers; each worker loads the model at its first batch and keeps it.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa  # noqa: TC002 - Spark reads the form of a UDF from its annotations
+from pyspark import SparkContext
+from pyspark.sql.functions import arrow_udf
+
+from sqlml.model import model_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlml.model import ScoringModel
+
+_lock = threading.Lock()
+_udfs: dict[tuple[str, str], Any] = {}
+
+
+def raw_udf(model: ScoringModel) -> Any:
+    """An Arrow UDF over the model's inputs, in their order, that returns `model.raw`.
+
+    Made once per model and Spark application; its arguments have the inputs' wire types.
+    """
+    context = SparkContext._active_spark_context
+    key = (context.applicationId, model_key(model))
+    with _lock:
+        if key not in _udfs:
+            shipped = context.broadcast((model.to_json(), model.onnx))
+            _udfs[key] = arrow_udf(_score_with(key[1], lambda: shipped.value), raw_type(model))
+        return _udfs[key]
+
+
+def raw_type(model: ScoringModel) -> str:
+    """The Spark SQL type of the raw result."""
+    fields = model.raw
+    if len(fields) == 1:
+        return fields[0].type
+    return "STRUCT<" + ", ".join(f"`{f.name}`: {f.type}" for f in fields) + ">"
+
+
+def _score_with(key: str, fetch: Callable[[], tuple[str, bytes]]) -> Callable[..., pa.Array]:
+    """The function that runs in a Python worker; it imports what scoring needs, no more."""
+
+    def score(*columns: pa.Array) -> pa.Array:
+        from sqlml.model import ScoringModel
+        from sqlml.score import scorer
+
+        return scorer(key, lambda: ScoringModel.from_json(*fetch())).score(columns)
+
+    return score

@@ -1,0 +1,168 @@
+"""PREDICT: the table form and the scalar forms, as rewrites of the plan at analysis.
+
+The name is resolved to one version, the inputs are bound, and what is returned is plain
+Catalyst around one Arrow UDF; the optimizer does the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlml import registry
+from sqlml.errors import (
+    ArgumentError,
+    ModelNotConstantError,
+    OutputMissingError,
+    OutputNameClashError,
+    quoted,
+)
+from sqlml.spark import internals, outputs
+from sqlml.spark.binding import Offer, bind_arguments, bind_columns
+from sqlml.spark.distribute import raw_udf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pyspark.sql import Column
+
+    from sqlml.model import ScoringModel
+    from sqlml.spark.internals import Argument, Call
+
+_TABLE_FORM = "PREDICT('churn', TABLE(customers))"
+
+
+def predict_table(call: Call) -> internals.Plan:
+    """`PREDICT(model, TABLE(…) [, prefix => '…'])`: every input column, then the outputs."""
+    given = _table_arguments(call)
+    model = _resolve(given.model, "PREDICT")
+    inputs = model.scoring.signature.inputs
+    columns = internals.plan_columns(given.data)
+    offers = [Offer(name, kind, quoted(name)) for name, kind in columns]
+    places = bind_columns(model.reference, inputs, offers, case_sensitive=call.case_sensitive)
+    names = [given.prefix + o.name for o in model.scoring.signature.outputs]
+    taken = {n if call.case_sensitive else n.lower() for n, _ in columns}
+    clashing = [n for n in names if (n if call.case_sensitive else n.lower()) in taken]
+    if clashing:
+        raise OutputNameClashError(model.reference, clashing)
+
+    casts = [
+        f"CAST(`{columns[place][0].replace('`', '``')}` AS {field.wire})"
+        for field, place in zip(inputs, places, strict=True)
+    ]
+
+    def derived(raw: Column) -> dict[str, Column]:
+        made = outputs.derive(model.scoring, raw)
+        return {given.prefix + name: column for name, column in made.items()}
+
+    return internals.score(given.data, casts, raw_udf(model.scoring), derived, call.spark)
+
+
+def predict_scalar(call: Call) -> internals.Expression:
+    """`predict(model, …)`: the prediction."""
+    return _scalar(call, outputs.predict)
+
+
+def predict_proba(call: Call) -> internals.Expression:
+    """`predict_proba(model, …)`: the probability of each label, as a map."""
+
+    def probabilities(model: ScoringModel, raw: Column) -> Column:
+        if not model.has_probabilities or model.task != "classification":
+            raise OutputMissingError(
+                f"predict_proba needs a classifier with probabilities; model "
+                f"{_text_of(call.arguments[0])} is for {model.task.replace('_', ' ')} and gives "
+                f"{', '.join(o.name for o in model.signature.outputs)}. Use predict."
+            )
+        return outputs.derive(model, raw)["probabilities"]
+
+    return _scalar(call, probabilities)
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    reference: str
+    scoring: ScoringModel
+
+
+@dataclass(frozen=True)
+class _TableArguments:
+    model: Argument
+    data: internals.Plan
+    prefix: str
+
+
+def _table_arguments(call: Call) -> _TableArguments:
+    given: dict[str, Argument] = {}
+    for place, argument in enumerate(call.arguments):
+        order = ("model", "data", "prefix")
+        if argument.explicit:
+            name = (argument.name or "").lower()
+        elif place < len(order):
+            name = order[place]
+        else:
+            raise ArgumentError(f"PREDICT takes a model, a table and a prefix. Write {_TABLE_FORM}")
+        if name not in order:
+            raise ArgumentError(
+                f"PREDICT has no argument {argument.name!r}; it takes MODEL, DATA and prefix. "
+                f"Write {_TABLE_FORM}"
+            )
+        if name in given:
+            raise ArgumentError(f"PREDICT was given {name.upper()} twice. Write {_TABLE_FORM}")
+        given[name] = argument
+    for name in ("model", "data"):
+        if name not in given:
+            raise ArgumentError(f"PREDICT lacks its {name.upper()}. Write {_TABLE_FORM}")
+    if given["data"].type != "TABLE":
+        raise ArgumentError(
+            f"The DATA of PREDICT must be a table, found {_text_of(given['data'])}. "
+            f"Write {_TABLE_FORM} or TABLE(SELECT …)."
+        )
+    prefix: Any = ""
+    if "prefix" in given:
+        try:
+            prefix = internals.constant(given["prefix"])
+        except internals.NotConstant:
+            prefix = None
+        if not isinstance(prefix, str):
+            raise ArgumentError(
+                f"The prefix of PREDICT must be a constant string, found "
+                f"{_text_of(given['prefix'])}. Write prefix => 'churn_'."
+            )
+    return _TableArguments(given["model"], given["data"].handle, prefix)
+
+
+def _scalar(call: Call, output: Callable[[ScoringModel, Column], Column]) -> internals.Expression:
+    if not call.arguments:
+        raise ArgumentError(
+            f"{call.function} lacks its model. Write {call.function}('churn', age, plan)."
+        )
+    model = _resolve(call.arguments[0], call.function)
+    inputs = model.scoring.signature.inputs
+    arguments: Sequence[Argument] = call.arguments[1:]
+    if len(arguments) == 1 and arguments[0].type == "STRUCT" and not arguments[0].explicit:
+        arguments = internals.struct_fields(arguments[0], call.spark)
+    offers = [Offer(a.name, a.type, _text_of(a), a.explicit) for a in arguments]
+    places = bind_arguments(model.reference, inputs, offers, case_sensitive=call.case_sensitive)
+    columns = []
+    for field, place in zip(inputs, places, strict=True):
+        column = internals.column_of(arguments[place].handle, call.spark)
+        narrow = arguments[place].type == field.wire
+        columns.append(column if narrow else column.cast(field.wire))
+    raw = raw_udf(model.scoring)(*columns)
+    return internals.expression_of(output(model.scoring, raw), call.spark)
+
+
+def _resolve(argument: Argument, function: str) -> _Resolved:
+    if argument.type != "STRING":
+        raise ModelNotConstantError(_text_of(argument), function)
+    try:
+        reference = internals.constant(argument)
+    except internals.NotConstant:
+        raise ModelNotConstantError(_text_of(argument), function) from None
+    if reference is None:
+        raise ModelNotConstantError("NULL", function)
+    return _Resolved(reference, registry.load(reference))
+
+
+def _text_of(argument: Argument) -> str:
+    return argument.text
