@@ -9,6 +9,7 @@ One module per framework, three functions in each:
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -92,5 +93,8 @@ def convert(model: Any, *, sample: Any) -> ScoringModel:
     >>> scoring.task, scoring.signature.inputs[0].type
     ('regression', 'DOUBLE')
     """
+    from sqlml.convert.stable import stable
+
     rows = sample if isinstance(sample, Sample) else read_sample(sample, input_names(model))
-    return converter_of(model).convert(model, rows)
+    scoring = converter_of(model).convert(model, rows)
+    return dataclasses.replace(scoring, onnx=stable(scoring.onnx))

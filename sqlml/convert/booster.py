@@ -1,0 +1,283 @@
+"""What XGBoost's and LightGBM's converters share: links, signature, a step of a pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from sqlml.convert.graph import DOUBLE, FLOAT, INT64, Graph, wire_of
+from sqlml.errors import NotConvertibleError, SampleError, did_you_mean, listed
+from sqlml.model import ScoringModel, Tensor, outputs_of
+from sqlml.signature import Input, Signature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sqlml.convert.ensemble import Width
+    from sqlml.model import Label
+    from sqlml.sample import Sample
+
+ELEMENT: dict[Width, int] = {"float32": FLOAT, "float64": DOUBLE}
+_WIRE: dict[Width, str] = {"float32": "FLOAT", "float64": "DOUBLE"}
+
+ONE_HOT = "One-hot encode the categories in a pipeline, and publish that."
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a booster's nodes give: one tensor in one role of a ScoringModel."""
+
+    task: Literal["regression", "classification"]
+    role: Literal["prediction", "probabilities", "label"]
+    tensor: str
+    """[N, width]; [N] int64 for a label."""
+    width: int = 1
+    labels: tuple[Label, ...] = ()
+
+
+# ---- raw sums → what the framework's predict gives -------------------------------------
+
+
+def _identity(g: Graph, x: str, dtype: Width) -> str:
+    return x
+
+
+def _exp(g: Graph, x: str, dtype: Width) -> str:
+    return g.node("Exp", x)
+
+
+def _sigmoid(g: Graph, x: str, dtype: Width) -> str:
+    # onnxruntime's Sigmoid loses the tails, https://github.com/microsoft/onnxruntime/issues/26281
+    one = g.const(1, dtype)
+    return g.node("Div", one, g.node("Add", one, g.node("Exp", g.node("Neg", x))))
+
+
+def _softmax(g: Graph, x: str, dtype: Width) -> str:
+    top = g.node("ReduceMax", x, g.const([1], "int64"), keepdims=1)
+    return _share(g, g.node("Exp", g.node("Sub", x, top)), dtype)
+
+
+def _share(g: Graph, x: str, dtype: Width) -> str:
+    return g.node("Div", x, g.node("ReduceSum", x, g.const([1], "int64"), keepdims=1))
+
+
+def _sigmoid_share(g: Graph, x: str, dtype: Width) -> str:
+    return _share(g, _sigmoid(g, x, dtype), dtype)
+
+
+def _step(g: Graph, x: str, dtype: Width) -> str:
+    return g.node("Cast", g.node("Greater", x, g.const(0, dtype)), to=ELEMENT[dtype])
+
+
+def _log1p_exp(g: Graph, x: str, dtype: Width) -> str:
+    # log(1 + exp(x)) as max(x, 0) + log(1 + exp(-|x|)), which does not overflow.
+    tail = g.node("Add", g.const(1, dtype), g.node("Exp", g.node("Neg", g.node("Abs", x))))
+    return g.node("Add", g.node("Relu", x), g.node("Log", tail))
+
+
+def _signed_square(g: Graph, x: str, dtype: Width) -> str:
+    return g.node("Mul", x, g.node("Abs", x))
+
+
+LINKS: dict[str, Callable[[Graph, str, Width], str]] = {
+    "identity": _identity,
+    "exp": _exp,
+    "sigmoid": _sigmoid,
+    "softmax": _softmax,
+    "sigmoid, shared": _sigmoid_share,
+    "step": _step,
+    "log(1 + exp)": _log1p_exp,
+    "signed square": _signed_square,
+}
+
+
+def two_columns(g: Graph, second: str, dtype: Width) -> str:
+    """The probabilities of two labels from the second's, [N, 1]."""
+    return g.concat([g.node("Sub", g.const(1, dtype), second), second])
+
+
+def label_above(g: Graph, x: str, threshold: float, dtype: Width) -> str:
+    """[N] int64: 1 where the one column is above the threshold."""
+    above = g.node("Cast", g.node("Greater", x, g.const(threshold, dtype)), to=INT64)
+    return g.node("Reshape", above, g.const([-1], "int64"))
+
+
+# ---- a model of its own ----------------------------------------------------------------
+
+
+def check_columns(kind: str, sample: Sample, names: Sequence[str] | None, width: int) -> None:
+    """That the sample's columns are numbers, and the model's features in its own order.
+
+    `names`: the names under which the model knows its features; None: it knows the order.
+    """
+    for column in sample.columns:
+        if column.categorical:
+            raise NotConvertibleError(kind, f"column {column.name!r} is categorical.", ONE_HOT)
+        if column.type == "STRING":
+            raise SampleError(
+                f"Column {column.name!r} of the sample is STRING: {kind} takes numbers. {ONE_HOT}"
+            )
+    found = [column.name for column in sample.columns]
+    if names is None or sample.as_array:
+        if len(found) != width:
+            raise SampleError(
+                f"{kind} was trained on {width} columns, the sample has {len(found)}."
+            )
+        return
+    expected = list(names)
+    if found == expected:
+        return
+    if absent := [name for name in expected if name not in found]:
+        raise SampleError(
+            f"{kind} was trained on {listed(absent)}: not among the columns of the sample, "
+            f"{listed(found)}.{did_you_mean(absent[0], found)}"
+        )
+    if more := [name for name in found if name not in expected]:
+        raise SampleError(f"{kind} was not trained on {listed(more)}: leave it out of the sample.")
+    raise SampleError(
+        f"{kind} takes its columns in the order of its training, {listed(expected)}; the "
+        f"sample has {listed(found)}. Give sample[[…]] in that order."
+    )
+
+
+def scoring_model(
+    nodes: Callable[[Graph, Any, str], Scores],
+    model: Any,
+    sample: Sample,
+    dtype: Width,
+    metadata: Mapping[str, Any],
+) -> ScoringModel:
+    """The ScoringModel of a booster whose features are the sample's columns."""
+    g = Graph()
+    inputs = [g.input(f"in{i}", ELEMENT[dtype]) for i in range(len(sample.columns))]
+    scores = nodes(g, model, g.concat(inputs))
+    element = INT64 if scores.role == "label" else ELEMENT[dtype]
+    g.output(scores.role, scores.tensor, element, None if scores.role == "label" else scores.width)
+    many = scores.role == "probabilities" or scores.width > 1
+    kind = "BIGINT" if scores.role == "label" else _WIRE[dtype]
+    tensors = (Tensor(scores.role, kind, scores.width if many else None),)
+    # Neither framework knows its targets by name.
+    targets = [f"prediction_{i}" for i in range(scores.width)] if scores.width > 1 else []
+    onnx = g.finish()  # may narrow inputs
+    return ScoringModel(
+        onnx=onnx.SerializeToString(deterministic=True),
+        signature=Signature(
+            tuple(
+                Input(column.name, column.type, wire=wire_of(element))
+                for column, element in zip(sample.columns, g.inputs.values(), strict=True)
+            ),
+            outputs_of(scores.task, tensors, scores.labels, targets),
+        ),
+        task=scores.task,
+        tensors=tensors,
+        labels=scores.labels,
+        precision=dtype,
+        metadata=dict(metadata),
+    )
+
+
+# ---- a step of a pipeline that skl2onnx converts -----------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """What skl2onnx.convert_sklearn needs for one class; nothing enters its own registry.
+
+    skl2onnx writes ai.onnx.ml 3, the latest it knows: raise the model's opset to `ML_OPSET`.
+    """
+
+    shape: Callable[[Any], None]
+    """For `custom_shape_calculators`."""
+    convert: Callable[[Any, Any, Any], None]
+    """For `custom_conversion_functions`."""
+    parser: Callable[..., Any]
+    """For `custom_parsers`."""
+
+
+def operator(nodes: Callable[[Graph, Any, str], Scores], dtype: Width, name: str) -> Operator:
+    """A classifier becomes an operator with outputs label [N] and probabilities [N, K];
+    a regressor's output is [N, K], both in the width in which the framework computes.
+    """
+
+    def parser(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+        made = scope.declare_local_operator(name, model)
+        made.inputs = list(inputs)
+        for output in _shaped(nodes, model, dtype):
+            made.outputs.append(scope.declare_local_variable(*output))
+        return made.outputs
+
+    def shape(made: Any) -> None:
+        for variable, (_, kind) in zip(
+            made.outputs, _shaped(nodes, made.raw_operator, dtype), strict=True
+        ):
+            variable.type = kind
+
+    def convert(scope: Any, made: Any, container: Any) -> None:
+        g = Graph()
+        matrix = g.concat([_double(g, v) for v in made.inputs])
+        scores = nodes(g, made.raw_operator, g.cast(matrix, ELEMENT[dtype]))
+        element = ELEMENT[dtype]
+        if scores.task == "classification":
+            label, proba = made.outputs
+            index = scores.tensor
+            if scores.role == "probabilities":
+                index = g.node("ArgMax", scores.tensor, axis=1, keepdims=0)
+                g.output(proba.full_name, scores.tensor, element, scores.width)
+            known = np.array(scores.labels)
+            named = g.const(known, "int64" if known.dtype.kind in "bi" else None)
+            g.output(label.full_name, g.node("Gather", named, index), INT64, None)
+        else:
+            g.output(made.outputs[0].full_name, scores.tensor, element, scores.width)
+        _add(scope, container, g)
+
+    return Operator(shape, convert, parser)
+
+
+def _double(g: Graph, variable: Any) -> str:
+    # scikit-learn hands over one matrix of doubles; single columns may have any numeric type.
+    return g.node("Cast", g.input(variable.full_name, FLOAT), to=DOUBLE)
+
+
+def _shaped(
+    nodes: Callable[[Graph, Any, str], Scores], model: Any, dtype: Width
+) -> list[tuple[str, Any]]:
+    """The names and types of the outputs, found by a trial run."""
+    from skl2onnx.common import data_types
+
+    number = {"float32": data_types.FloatTensorType, "float64": data_types.DoubleTensorType}[dtype]
+    scores = nodes(Graph(), model, "x")
+    if scores.task == "regression":
+        return [("variable", number([None, scores.width]))]
+    text = isinstance(scores.labels[0], str)
+    label = data_types.StringTensorType if text else data_types.Int64TensorType
+    if scores.role != "probabilities":
+        raise NotConvertibleError(
+            type(model).__name__, "within a pipeline its probabilities are needed.", ""
+        )
+    return [("label", label([None])), ("probabilities", number([None, scores.width]))]
+
+
+def _add(scope: Any, container: Any, g: Graph) -> None:
+    """Add a finished graph to skl2onnx's, under names that are free there."""
+    model = g.finish()
+    kept = {*g.inputs, *(o.name for o in model.graph.output)}
+    renamed: dict[str, str] = {}
+
+    def name(old: str) -> str:
+        if old in kept:
+            return old
+        return renamed.setdefault(old, scope.get_unique_variable_name("sqlml"))
+
+    for tensor in model.graph.initializer:
+        tensor.name = name(tensor.name)
+        container.initializers.append(tensor)
+    for node in model.graph.node:
+        node.input[:] = [name(i) for i in node.input]
+        node.output[:] = [name(o) for o in node.output]
+        node.name = scope.get_unique_operator_name(node.op_type)
+        container.nodes.append(node)
+    for entry in model.opset_import:
+        version = min(entry.version, container.target_opset_any_domain(entry.domain))
+        container.node_domain_version_pair_sets.add((entry.domain, version))

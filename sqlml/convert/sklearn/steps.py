@@ -1,0 +1,53 @@
+"""Which scikit-learn class is converted by what. The rest goes to skl2onnx, or is refused."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlml.convert.sklearn.frame import Result, Table, is_sklearn, name_of
+from sqlml.errors import NotConvertibleError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlml.convert.graph import Graph
+
+    Transform = Callable[[Graph, Any, Table], Table]
+    Predict = Callable[[Graph, Any, Table], Result]
+
+# Each has two tables, TRANSFORMS and PREDICTORS, by class name.
+MODULES = (
+    "compose", "scale", "impute", "encode", "linear", "trees", "meta", "vote", "svm",
+    "cluster",
+)  # fmt: skip
+
+
+@functools.cache
+def _table(kind: str) -> dict[str, Any]:
+    modules = [importlib.import_module(f"sqlml.convert.sklearn.{m}") for m in MODULES]
+    return {name: how for m in modules for name, how in getattr(m, kind).items()}
+
+
+def transform(g: Graph, step: Any, table: Table) -> Table:
+    """The nodes of `step.transform`."""
+    how = _table("TRANSFORMS").get(name_of(step)) if is_sklearn(step) else None
+    if how is None:
+        from sqlml.convert.sklearn.upstream import transform_upstream as how
+    return cast("Transform", how)(g, step, table)
+
+
+def predict(g: Graph, step: Any, table: Table) -> Result:
+    """The nodes of `step.predict` and `step.predict_proba`."""
+    if type(step).__module__.partition(".")[0] in ("xgboost", "lightgbm"):
+        from sqlml.convert.sklearn.boosters import predict_booster as how
+    elif is_sklearn(step) and name_of(step) in _table("PREDICTORS"):
+        how = _table("PREDICTORS")[name_of(step)]
+    elif hasattr(step, "predict"):
+        from sqlml.convert.sklearn.upstream import predict_upstream as how
+    else:
+        raise NotConvertibleError(
+            name_of(step), "it has no predict method.", "Add a model as the last step."
+        )
+    return cast("Predict", how)(g, step, table)

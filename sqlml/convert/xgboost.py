@@ -1,0 +1,350 @@
+"""XGBoost → ONNX, from the booster's own JSON (https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html).
+
+XGBoost computes in float32: features are narrowed, a row goes left where `x < threshold`,
+NaN goes where the node says. Leaves are added to the base score in the order of the trees.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlml.errors import DependencyMissingError, NotConvertibleError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlml.convert import Answer
+    from sqlml.convert.booster import Operator, Scores
+    from sqlml.convert.ensemble import Tree
+    from sqlml.convert.graph import Graph
+    from sqlml.model import ScoringModel
+    from sqlml.sample import Sample
+
+_CLASSIFIERS = ("XGBClassifier", "XGBRFClassifier")
+_WRAPPERS = (*_CLASSIFIERS, "XGBModel", "XGBRegressor", "XGBRFRegressor", "XGBRanker")
+
+
+def _logit(p: float) -> float:
+    return -math.log(1 / p - 1)
+
+
+# Objective → how its base score becomes a margin, and its sum of leaves a prediction.
+_OBJECTIVES: dict[str, tuple[Callable[[float], float], str]] = {
+    "binary:hinge": (float, "step"),
+    "binary:logistic": (_logit, "sigmoid"),
+    "binary:logitraw": (float, "identity"),
+    "count:poisson": (math.log, "exp"),
+    "multi:softmax": (float, "softmax"),
+    "multi:softprob": (float, "softmax"),
+    "rank:map": (float, "identity"),
+    "rank:ndcg": (float, "identity"),
+    "rank:pairwise": (float, "identity"),
+    "reg:absoluteerror": (float, "identity"),
+    "reg:gamma": (math.log, "exp"),
+    "reg:logistic": (_logit, "sigmoid"),
+    "reg:pseudohubererror": (float, "identity"),
+    "reg:quantileerror": (float, "identity"),
+    "reg:squarederror": (float, "identity"),
+    "reg:squaredlogerror": (float, "identity"),
+    "reg:tweedie": (math.log, "exp"),
+    "survival:aft": (math.log, "exp"),
+    "survival:cox": (math.log, "exp"),
+}
+# Those whose Booster has no word for its labels: they are 0 to K-1.
+_OF_CLASSES = ("binary:logistic", "binary:hinge", "multi:softmax", "multi:softprob")
+
+
+def recognises(model: object) -> bool:
+    """A Booster, or one of XGBoost's scikit-learn estimators, itself and not a subclass."""
+    kind = type(model)
+    return kind.__module__.partition(".")[0] == "xgboost" and kind.__name__ in (
+        "Booster",
+        *_WRAPPERS,
+    )
+
+
+def convert(model: Any, sample: Sample) -> ScoringModel:
+    """The booster as a ScoringModel of float32 inputs.
+
+    Raises `NotConvertibleError` for categorical features and for objectives whose link is
+    not known, `SampleError` where the sample's columns are not the model's features.
+    """
+    from sqlml.convert.booster import check_columns, scoring_model
+
+    source = _read(model)
+    check_columns(source.kind, sample, source.names, source.features)
+    import xgboost
+
+    metadata = {
+        "framework": "xgboost",
+        "estimator": source.kind,
+        "objective": source.objective,
+        "versions": {"xgboost": xgboost.__version__},
+    }
+    return scoring_model(nodes, model, sample, "float32", metadata)
+
+
+def answer(model: Any, rows: Any) -> Answer:
+    """The model's own predict and predict_proba. XGBoost's DMatrix raises for infinity."""
+    import numpy as np
+    import xgboost
+
+    from sqlml.convert import Answer
+
+    kind = type(model).__name__
+    bare = isinstance(rows, np.ndarray)
+    if kind != "Booster":
+        # XGBoost compares names where it can; an array has none, and `convert` counted.
+        prediction = model.predict(rows, validate_features=not bare)
+        if kind not in _CLASSIFIERS or model.objective == "binary:logitraw":
+            return Answer(prediction)
+        return Answer(prediction, model.predict_proba(rows, validate_features=not bare))
+    source = _read(model)
+    matrix = xgboost.DMatrix(rows, feature_names=source.names if bare else None)
+    predicted = model.predict(matrix)
+    if source.task == "regression":
+        return Answer(predicted)
+    if source.objective == "multi:softmax":  # predict gives the label
+        margin = model.predict(matrix, output_margin=True).astype(np.float64)
+        powers = np.exp(margin - margin.max(axis=1, keepdims=True))
+        return Answer(predicted.astype(np.int64), powers / powers.sum(axis=1, keepdims=True))
+    if source.objective == "multi:softprob":
+        return Answer(predicted.argmax(axis=1), predicted)
+    return Answer((predicted > 0.5).astype(np.int64), np.stack([1 - predicted, predicted], axis=1))
+
+
+def nodes(g: Graph, model: Any, matrix: str) -> Scores:
+    """Add the model's nodes; `matrix` is [N, features] in float32."""
+    from sqlml.convert.booster import LINKS, Scores, label_above, two_columns
+
+    source = _read(model)
+    x = _with_missing(g, source, matrix)
+    margin = _linear(g, source, x) if source.booster == "gblinear" else _trees(g, source, x)
+    if source.task == "classification" and source.objective == "binary:logitraw":
+        # XGBClassifier.predict compares whatever its objective gives with one half.
+        label = label_above(g, margin, 0.5, "float32")
+        return Scores("classification", "label", label, labels=(0, 1))
+    result = LINKS[source.link](g, margin, "float32")
+    if source.task == "regression":
+        return Scores("regression", "prediction", result, source.outputs)
+    if source.outputs == 1:
+        result = two_columns(g, result, "float32")
+    width = max(source.outputs, 2)
+    return Scores("classification", "probabilities", result, width, tuple(range(width)))
+
+
+def operators() -> dict[type, Operator]:
+    """What skl2onnx needs to convert a pipeline that ends in one of XGBoost's estimators."""
+    import xgboost
+
+    from sqlml.convert.booster import operator
+
+    return {
+        getattr(xgboost, name): operator(nodes, "float32", f"Sqlml{name}") for name in _WRAPPERS
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The facts of a trained model, from its JSON."""
+
+    kind: str
+    task: Literal["regression", "classification"]
+    objective: str
+    link: str
+    booster: str
+    outputs: int
+    """Margins of a row: classes, targets or one."""
+    base: tuple[float, ...]
+    """One margin for each output."""
+    features: int
+    names: list[str] | None
+    missing: float
+    iterations: int | None
+    """How many boosting rounds predict uses; None for all."""
+    content: dict[str, Any]
+
+
+def _read(model: Any) -> _Source:
+    try:
+        import xgboost  # noqa: F401
+    except ImportError as error:
+        raise DependencyMissingError("XGBoost models", "xgboost") from error
+    kind = type(model).__name__
+    booster = model if kind == "Booster" else _fitted(model)
+    learner = json.loads(booster.save_raw("json"))["learner"]
+    objective = learner["objective"]["name"]
+    if objective not in _OBJECTIVES:
+        raise NotConvertibleError(
+            kind, f"the objective {objective!r} has no known link.", "Train with a built-in one."
+        )
+    facts = learner["learner_model_param"]
+    outputs = max(int(facts["num_class"]), int(facts["num_target"]), 1)
+    to_margin, link = _OBJECTIVES[objective]
+    task = _task(model, objective, outputs)
+    names = learner["feature_names"] or None
+    if "c" in learner["feature_types"]:
+        from sqlml.convert.booster import ONE_HOT
+
+        where = learner["feature_types"].index("c")
+        name = names[where] if names else f"number {where}"
+        raise NotConvertibleError(kind, f"feature {name} is categorical.", ONE_HOT)
+    gradient = learner["gradient_booster"]
+    score = json.loads(facts["base_score"])
+    scores = score if isinstance(score, list) else [score]  # a number before XGBoost 3.1
+    try:
+        base = tuple(to_margin(s) for s in scores)
+    except (ValueError, ZeroDivisionError):
+        raise NotConvertibleError(
+            kind, f"its base_score {scores} is outside the range of {objective}."
+        ) from None
+    return _Source(
+        kind,
+        task,
+        objective,
+        link,
+        gradient["name"],
+        outputs,
+        base * (outputs if len(base) == 1 else 1),
+        int(facts["num_feature"]),
+        names,
+        _missing(model),
+        # The estimators stop at the best round of early stopping, Booster.predict does not.
+        _best(learner["attributes"]) if kind != "Booster" else None,
+        gradient,
+    )
+
+
+def _fitted(model: Any) -> Any:
+    """The Booster of an estimator."""
+    from sklearn.exceptions import NotFittedError
+
+    try:
+        booster = model.get_booster()
+    except NotFittedError:
+        raise NotConvertibleError(
+            type(model).__name__, "it is not trained.", "Call fit first."
+        ) from None
+    return booster
+
+
+def _task(model: Any, objective: str, outputs: int) -> Literal["regression", "classification"]:
+    kind = type(model).__name__
+    if kind == "Booster":
+        # Several targets with a logistic loss are as many probabilities, not classes.
+        several = objective.startswith("binary:") and outputs > 1
+        return "classification" if objective in _OF_CLASSES and not several else "regression"
+    if kind not in _CLASSIFIERS:
+        if objective == "multi:softmax":
+            raise NotConvertibleError(
+                kind, f"{objective} predicts labels.", "Train an XGBClassifier."
+            )
+        return "regression"
+    if callable(model.objective):
+        raise NotConvertibleError(
+            kind,
+            "its objective is a function of yours, whose link to a probability is not known.",
+            "Train with objective='binary:logistic' or 'multi:softprob'.",
+        )
+    if objective not in (*_OF_CLASSES, "binary:logitraw", "reg:logistic"):
+        raise NotConvertibleError(kind, f"{objective} gives no probabilities.")
+    if not objective.startswith("multi:") and outputs > 1:
+        raise NotConvertibleError(
+            kind, "it predicts several labels a row.", "Train one model for each label."
+        )
+    if model.n_classes_ < 2:
+        raise NotConvertibleError(kind, "it was trained on one class only.")
+    return "classification"
+
+
+def _missing(model: Any) -> float:
+    value = getattr(model, "missing", None)
+    return math.nan if value is None else float(value)
+
+
+def _best(attributes: dict[str, str]) -> int | None:
+    return int(attributes["best_iteration"]) + 1 if "best_iteration" in attributes else None
+
+
+def _with_missing(g: Graph, source: _Source, x: str) -> str:
+    """NaN in the place of the number that the author declared to be missing."""
+    if math.isnan(source.missing):
+        return x
+    marked = g.node("Equal", x, g.const(source.missing, "float32"))
+    return g.node("Where", marked, g.const(math.nan, "float32"), x)
+
+
+def _trees(g: Graph, source: _Source, x: str) -> str:
+    """[N, outputs]: base score and leaves."""
+    from sqlml.convert.ensemble import ensemble_nodes
+
+    content = source.content
+    weights = content.get("weight_drop")  # DART
+    content = content["gbtree"]["model"] if "gbtree" in content else content["model"]
+    trees, outputs_of_tree = content["trees"], content["tree_info"]
+    if source.iterations is not None:
+        used = content["iteration_indptr"][source.iterations]
+        trees, outputs_of_tree = trees[:used], outputs_of_tree[:used]
+    margin = g.fresh()
+    vector = any(int(tree["tree_param"]["size_leaf_vector"]) > 1 for tree in trees)
+    g.add(
+        ensemble_nodes(
+            [_tree(source, t, weights[i] if weights else 1.0) for i, t in enumerate(trees)],
+            mode="BRANCH_LT",
+            precision="float32",
+            input=x,
+            output=margin,
+            n_outputs=source.outputs,
+            base=source.base,
+            outputs_of_tree=None if vector else outputs_of_tree,
+        )
+    )
+    return margin
+
+
+def _tree(source: _Source, tree: dict[str, Any], weight: float) -> Tree:
+    import numpy as np
+
+    from sqlml.convert.booster import ONE_HOT
+    from sqlml.convert.ensemble import Tree
+
+    if any(tree["split_type"]):
+        raise NotConvertibleError(source.kind, "a tree splits by category.", ONE_HOT)
+    left = np.array(tree["left_children"], np.int64)
+    right = np.array(tree["right_children"], np.int64)
+    condition = np.array(tree["split_conditions"], np.float32)
+    width = int(tree["tree_param"]["size_leaf_vector"])
+    if width <= 1:
+        value = condition[:, None]  # a leaf keeps its weight where a split keeps its threshold
+    elif "leaf_weights" in tree:
+        # A leaf of several values keeps its place among them where a split keeps its child.
+        rows = np.array(tree["leaf_weights"], np.float32).reshape(-1, width)
+        value = rows[np.where(left < 0, right, 0)]
+    else:
+        raise NotConvertibleError(
+            source.kind,
+            "this version of XGBoost writes multi_output_tree in another form.",
+            "Train with multi_strategy='one_output_per_tree', or XGBoost 3.2.",
+        )
+    return Tree(
+        np.array(tree["split_indices"], np.int64),
+        condition.astype(np.float64),
+        left,
+        np.where(left < 0, -1, right),
+        np.array(tree["default_left"], np.bool_),
+        (value * np.float32(weight)).astype(np.float64),
+    )
+
+
+def _linear(g: Graph, source: _Source, x: str) -> str:
+    """[N, outputs] of a gblinear booster, to which a missing value adds nothing."""
+    import numpy as np
+
+    weights = np.array(source.content["model"]["weights"], np.float32)
+    weights = weights.reshape(source.features + 1, source.outputs)
+    present = g.node("Where", g.node("IsNaN", x), g.const(0, "float32"), x)
+    product = g.node("MatMul", present, g.const(weights[:-1]))
+    return g.node("Add", product, g.const(weights[-1:] + np.array([source.base], np.float32)))

@@ -1,0 +1,109 @@
+"""What each input takes, as the original showed it on the probing rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from sqlml.parity.edges import CATEGORY, INFINITE, MISSING, UNSEEN
+from sqlml.signature import Signature
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlml.model import ScoringModel
+    from sqlml.parity.edges import Edges
+    from sqlml.parity.original import Outcome
+    from sqlml.signature import Input
+
+
+def accepting(model: ScoringModel, inputs: Sequence[Input]) -> ScoringModel:
+    """The model with other inputs in its signature: the same names, what they take found out."""
+    signature = Signature(tuple(inputs), model.signature.outputs)
+    return dataclasses.replace(model, signature=signature)
+
+
+def probed(edges: Edges, outcomes: Sequence[Outcome]) -> tuple[list[Input], list[Outcome]]:
+    """The inputs with what the original takes in them, and the outcomes to hold against it.
+
+    Outcomes are left out where the scoring path has a right to another answer: where SQL
+    or the wire cannot tell two inputs apart that the original treats differently, and where
+    the original refuses a magnitude far out of the sample.
+    """
+    inputs, kept = [], [o for o in outcomes if o.group.column is None]
+    for index, field in enumerate(edges.inputs):
+        mine = [o for o in outcomes if o.group.column == index]
+        found, held = _input(edges, index, field, mine)
+        inputs.append(found)
+        kept += held
+    return inputs, kept
+
+
+def rejected(inputs: Sequence[Input]) -> dict[str, tuple[str, ...]]:
+    """By input, what the original does not accept; inputs that take everything left out."""
+    found = {}
+    for field in inputs:
+        what = []
+        if not field.takes_missing:
+            what.append("missing values")
+        if not field.takes_infinite:
+            what.append("infinity")
+        if field.categories is not None:
+            what.append("unknown values")
+        if what:
+            found[field.name] = tuple(what)
+    return found
+
+
+def _input(
+    edges: Edges, index: int, field: Input, outcomes: Sequence[Outcome]
+) -> tuple[Input, list[Outcome]]:
+    by_kind: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        kind = outcome.group.kind.removesuffix(f" {field.name}")
+        by_kind.setdefault(kind, []).append(outcome)
+
+    missing = by_kind.pop(MISSING, [])
+    answered = [o for o in missing if not o.error]
+    had = bool(edges.sample.frame[field.name].isna().any())
+    takes_missing = _carries_missing(field) and (had or bool(answered))
+    if _carries_missing(field):
+        # One marker is what the author's data has; another need not score alike.
+        missing = answered[:1] if answered else missing
+    else:
+        missing = [o for o in missing if o.error]
+
+    infinite = by_kind.pop(INFINITE, [])
+    takes_infinite = field.takes_infinite
+    if infinite:
+        takes_infinite = not any(o.error for o in infinite)
+        if not takes_infinite:
+            infinite = [o for o in infinite if o.error]
+
+    unseen = by_kind.get(UNSEEN, [])
+    categories = None
+    if unseen and all(o.error for o in unseen) and _closed(edges, index, by_kind):
+        categories = tuple(o.group.value for o in by_kind.get(CATEGORY, []) if not o.error)
+
+    held = [*missing, *infinite]
+    for kind in by_kind.values():
+        held += [o for o in kind if o.group.must_score or not o.error]
+    return (
+        dataclasses.replace(
+            field,
+            takes_missing=takes_missing,
+            takes_infinite=takes_infinite,
+            categories=categories,
+        ),
+        held,
+    )
+
+
+def _closed(edges: Edges, index: int, by_kind: dict[str, list[Outcome]]) -> bool:
+    """Whether all accepted values are listed: of integers, only some may have been tried."""
+    return len(by_kind.get(CATEGORY, [])) >= len(edges.known_values(index))
+
+
+def _carries_missing(field: Input) -> bool:
+    """Whether the wire type has a value for "missing": NaN, or the missing string."""
+    return field.wire in ("FLOAT", "DOUBLE", "STRING")

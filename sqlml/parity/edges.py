@@ -1,0 +1,239 @@
+"""Edge rows: what a query may bring and a sample need not have.
+
+Every edge row is a row of the sample with one value replaced, so that the rest of it is
+something the model was made for. The choice of rows is random with a fixed seed: the same
+model and sample give the same rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from sqlml import types
+from sqlml.parity.original import Group
+from sqlml.parity.rows import replaced
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from sqlml.parity.provenance import Facts
+    from sqlml.sample import Column, Sample
+    from sqlml.signature import Input
+
+    Array = np.ndarray[Any, Any]
+
+BASES = 5
+"""Rows of the sample in which a value is tried."""
+
+MOST_CATEGORIES = 2_000
+"""Values of one column that are tried one by one."""
+
+UNSEEN_TEXTS = ("", " ", "nan", "None", "NULL", "sqlml: unseen", "x" * 300, "\N{SEEDLING}")
+
+MISSING, INFINITE, UNSEEN, CATEGORY = "missing", "infinite", "unseen value of", "category of"
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """What edge rows are made of: the sample, the model's inputs and what it compares with."""
+
+    sample: Sample
+    inputs: tuple[Input, ...]
+    facts: Facts
+    random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    def column(self, index: int) -> Column:
+        """The sample's column of an input."""
+        name = self.inputs[index].name
+        return next(c for c in self.sample.columns if c.name == name)
+
+    def probes(self) -> list[Group]:
+        """The rows from which it is seen what each input takes."""
+        # Kinds before columns: what is refused alike stands together, and one call tells it.
+        numbers = range(len(self.inputs))
+        return [
+            *(g for i in numbers for g in self._missing(i)),
+            *(g for i in numbers for g in self._infinite(i)),
+            *(g for i in numbers for g in self._categories(i)),
+            *(g for i in numbers for g in self._unseen(i)),
+            *(g for i in numbers for g in self._zeros(i)),
+            *(g for i in numbers for g in self._large(i)),
+        ]
+
+    def missing_together(self, taking: Sequence[int], most: int = 60) -> Iterator[Group]:
+        """Rows in which several inputs are missing: pairs of neighbours, and all of them."""
+        step = max(1, len(taking) // most)
+        pairs = [(a, b) for a, b in zip(taking, taking[1:], strict=False)][::step]
+        for chosen in [*pairs, tuple(taking)]:
+            if len(chosen) > 1:
+                names = [self.inputs[i].name for i in chosen]
+                bases = self.bases()
+                rows = replaced(
+                    self.sample.frame,
+                    bases,
+                    {
+                        n: [self.column(i).missing] * len(bases)
+                        for n, i in zip(names, chosen, strict=True)
+                    },
+                )
+                shown = " and ".join(names) if len(names) == 2 else "every input that may be"
+                yield Group(f"{MISSING} {shown}", rows)
+
+    def group(self, kind: str, index: int, values: Sequence[Any], **facts: Any) -> Group:
+        """Each value, in a few rows of the sample."""
+        bases = self.bases(index)
+        changed = [v for v in values for _ in bases]
+        rows = replaced(
+            self.sample.frame,
+            list(bases) * len(values),
+            {self.inputs[index].name: changed},
+        )
+        value = values[0] if len(values) == 1 else None
+        return Group(f"{kind} {self.inputs[index].name}", rows, index, value, **facts)
+
+    def bases(self, index: int | None = None, count: int = BASES) -> list[int]:
+        """Some rows of the sample, those in which the input is missing left out."""
+        places = np.arange(len(self.sample))
+        if index is not None:
+            there = self.sample.frame[self.inputs[index].name].notna().to_numpy()
+            places = places[there] if there.any() else places
+        chosen = self.random.choice(places, size=min(count, len(places)), replace=False)
+        return [int(i) for i in chosen]
+
+    def known_values(self, index: int) -> list[Any]:
+        """The values of a column that the sample has and those that the graph names."""
+        field, column = self.inputs[index], self.column(index)
+        seen = [_plain(v) for v in self.sample.frame[column.name].dropna().unique()]
+        if column.categorical:
+            kind = self.sample.frame[column.name].dtype
+            seen += [_plain(v) for v in kind.categories if v not in seen]  # type: ignore[union-attr]
+        named = (_as_type(k, field.type) for k in self.facts.keys.get(index, ()))
+        values = dict.fromkeys([*seen, *(k for k in named if k is not None)])
+        return sorted(values, key=lambda v: (str(type(v)), v))
+
+    def discrete(self, index: int) -> bool:
+        """Whether the input may stand for categories, whose unknown values may be refused."""
+        kind = self.inputs[index].type
+        return kind not in ("FLOAT", "DOUBLE") or bool(self.facts.keys.get(index))
+
+    def _missing(self, index: int) -> Iterator[Group]:
+        column = self.column(index)
+        yield self.group(MISSING, index, [column.missing])
+        had = self.sample.frame[column.name].isna().any()
+        plain_objects = self.sample.frame[column.name].dtype == object
+        if column.type == "STRING" and plain_objects and not had and column.missing is not None:
+            # The author's data may know either; the sample does not tell.
+            yield self.group(MISSING, index, [None])
+
+    def _infinite(self, index: int) -> Iterator[Group]:
+        if self.inputs[index].type in ("FLOAT", "DOUBLE"):
+            yield self.group(INFINITE, index, [np.inf])
+            yield self.group(INFINITE, index, [-np.inf])
+
+    def _categories(self, index: int) -> Iterator[Group]:
+        if self.discrete(index):
+            values = self.known_values(index)
+            if self.inputs[index].type in types.INTEGERS and not self.facts.keys.get(index):
+                values = _spread(values, 50)  # more likely a count than a code
+            for value in values[:MOST_CATEGORIES]:
+                yield self.group(CATEGORY, index, [value])
+
+    def _unseen(self, index: int) -> Iterator[Group]:
+        if self.discrete(index):
+            known = set(self.known_values(index))
+            for value in self._strange(index, known):
+                if value not in known:
+                    yield self.group(UNSEEN, index, [value])
+
+    def _strange(self, index: int, known: set[Any]) -> Iterable[Any]:
+        kind = self.inputs[index].type
+        if kind == "STRING":
+            return UNSEEN_TEXTS
+        if kind == "BOOLEAN":
+            return (False, True)
+        if not known:
+            return ()
+        low, high = min(known), max(known)
+        if kind in ("FLOAT", "DOUBLE"):
+            return (0.0, low - 1.0, high + 1.0, low + 0.37 * (high - low))
+        gaps = (v for v in range(int(low), int(min(high, low + 10_000))) if v not in known)
+        values = (0, -1, low - 1, high + 1, next(gaps, high + 2))
+        return tuple(dict.fromkeys(v for v in values if _fits(v, self._dtype(index), kind)))
+
+    def _zeros(self, index: int) -> Iterator[Group]:
+        kind = self.inputs[index].type
+        if kind in ("FLOAT", "DOUBLE"):
+            yield self.group("zero", index, [0.0, -0.0])
+        elif kind in types.INTEGERS and 0 not in self._unknown_zero(index):
+            yield self.group("zero", index, [0])
+
+    def _unknown_zero(self, index: int) -> tuple[int, ...]:
+        """Zero, where it is tried as an unseen value already."""
+        return (0,) if 0 not in self.known_values(index) else ()
+
+    def _large(self, index: int) -> Iterator[Group]:
+        kind, values = self.inputs[index].type, []
+        if kind in ("FLOAT", "DOUBLE"):
+            numbers = self.sample.frame[self.inputs[index].name].to_numpy(dtype="float64")
+            finite = np.abs(numbers[np.isfinite(numbers)])
+            largest = float(finite.max()) if len(finite) else 1.0
+            values = [1e-30, 1e3 * max(largest, 1.0), -1e3 * max(largest, 1.0)]
+            if any(t is not None and t.input == index for e in self.facts.ensembles
+                   for t in e.columns):  # fmt: skip
+                values += [1e38, -1e38]
+        elif kind in types.INTEGERS:
+            # The first integer that float32 does not have.
+            values = [v for v in (2**24 + 1, -(2**24) - 1) if _fits(v, self._dtype(index), kind)]
+        for value in values:
+            yield self.group("far", index, [value], must_score=False)
+
+    def _dtype(self, index: int) -> Any:
+        return self.sample.frame[self.inputs[index].name].dtype
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def _as_type(key: Any, kind: str) -> Any:
+    """A graph's constant as a value of the column; None for what cannot be one."""
+    if kind == "STRING":
+        return key if isinstance(key, str) else None
+    if isinstance(key, str):
+        return None
+    if kind == "BOOLEAN":
+        return bool(key) if key in (0, 1) else None
+    if kind in types.INTEGERS:
+        return int(key) if np.isfinite(key) and int(key) == key else None
+    return float(key)
+
+
+def _fits(value: int, dtype: Any, kind: str) -> bool:
+    """Whether an integer column can hold the value."""
+    numpy = getattr(dtype, "numpy_dtype", dtype)
+    if isinstance(dtype, pd.CategoricalDtype) or numpy.kind not in "iu":
+        numpy = np.dtype(types.SCALARS[kind].arrow)
+    limits = np.iinfo(numpy)
+    return bool(limits.min <= value <= limits.max)
+
+
+def _spread(values: Sequence[Any], most: int) -> list[Any]:
+    """At most so many of them, evenly spaced."""
+    if len(values) <= most:
+        return list(values)
+    return [values[int(i)] for i in np.linspace(0, len(values) - 1, most)]
+
+
+def changed_rows(
+    frame: pd.DataFrame, bases: Sequence[int], changes: Sequence[Mapping[str, Any]]
+) -> pd.DataFrame:
+    """The rows `bases` of the frame, each with its own changes."""
+    columns = {}
+    for name in dict.fromkeys(name for change in changes for name in change):
+        values = frame[name].iloc[list(bases)].tolist()
+        columns[name] = [c.get(name, v) for c, v in zip(changes, values, strict=True)]
+    return replaced(frame, bases, columns)

@@ -1,0 +1,143 @@
+"""A row's score depends on that row alone: not on its batch, its neighbours or its order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import sqlml
+from sqlml.errors import InputTypeError
+from sqlml.score import Scorer, scorer
+from sqlml.score.outputs import derive
+from sqlml.signature import Input
+
+
+def rows(n: int = 300) -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame(rng.normal(size=(n, 12)), columns=[f"c{i}" for i in range(12)])
+    frame["kind"] = rng.choice(["a", "b", "c"], n)
+    return frame
+
+
+def models():
+    from sklearn.compose import make_column_transformer
+    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    frame = rows()
+    numbers = [c for c in frame if c != "kind"]
+    target = (frame[numbers].sum(axis=1) > 0).map({True: "up", False: "down"})
+
+    def pipeline(model):
+        return make_pipeline(
+            make_column_transformer(
+                (StandardScaler(), numbers), (OneHotEncoder(), ["kind"]), sparse_threshold=0
+            ),
+            model,
+        )
+
+    yield "logistic", pipeline(LogisticRegression()).fit(frame, target)
+    yield "mlp", pipeline(MLPClassifier((16,), max_iter=50)).fit(frame, target)
+    yield "thirds", pipeline(LogisticRegression()).fit(frame, frame.index % 3)
+    yield "boosting", pipeline(HistGradientBoostingClassifier(max_iter=20)).fit(frame, target)
+    yield "forest", pipeline(RandomForestRegressor(60)).fit(frame, frame["c0"] * 3)
+
+
+@pytest.fixture(scope="module", params=["logistic", "mlp", "thirds", "boosting", "forest"])
+def loaded(request) -> Scorer:
+    return Scorer(sqlml.convert(dict(models())[request.param], sample=rows()))
+
+
+def columns(frame: pd.DataFrame) -> list[pa.Array]:
+    return [pa.array(frame[c], from_pandas=True) for c in frame]
+
+
+def bits(scored: pa.Array) -> list:
+    return scored.to_pylist()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 16, 17, 64, 130, 299])
+def test_a_score_is_the_same_bits_in_any_batch_size(loaded, size):
+    frame = rows()
+    whole = bits(loaded.score(columns(frame)))
+    parts = [
+        value
+        for start in range(0, len(frame), size)
+        for value in bits(loaded.score(columns(frame.iloc[start : start + size])))
+    ]
+    assert parts == whole
+
+
+def test_a_score_is_the_same_bits_in_any_order(loaded):
+    frame = rows()
+    whole = bits(loaded.score(columns(frame)))
+    order = np.random.default_rng(0).permutation(len(frame))
+    shuffled = bits(loaded.score(columns(frame.iloc[order])))
+    assert shuffled == [whole[i] for i in order]
+
+
+def test_a_score_is_the_same_bits_beside_nulls(loaded):
+    frame = rows()
+    whole = bits(loaded.score(columns(frame)))
+    holes = frame.copy()
+    holes.loc[::3, "c5"] = np.nan
+    holes.loc[1::7, "kind"] = None
+    found = bits(loaded.score(columns(holes)))
+    missing = holes[["c5", "kind"]].isna().any(axis=1)
+    assert [f for f, m in zip(found, missing, strict=True) if not m] == [
+        w for w, m in zip(whole, missing, strict=True) if not m
+    ]
+    assert all(f is None for f, m in zip(found, missing, strict=True) if m)
+
+
+def test_no_rows_and_rows_that_are_all_ruled_out(loaded):
+    frame = rows()
+    assert loaded.score(columns(frame.iloc[:0])).type == loaded.arrow_type
+    nothing = loaded.score([pa.nulls(3, a.type) for a in columns(frame)])
+    assert nothing.null_count == 3
+    assert all(a.null_count == 3 for a in derive(loaded.model, nothing).values())
+
+
+def test_a_type_that_would_lose_information_is_refused(loaded):
+    given = columns(rows())
+    given[0] = pa.array(["x"] * 300)
+    with pytest.raises(InputTypeError, match="is DOUBLE, found STRING"):
+        loaded.score(given)
+
+
+def test_decimals_round_as_java_rounds_them():
+    from decimal import Decimal
+
+    from sqlml.score.conform import on_the_wire
+
+    values = [Decimal("0.1"), Decimal("2.675"), None, Decimal("123456789.123456789")]
+    found = on_the_wire(pa.array(values), Input("x", "DOUBLE", "DOUBLE"))
+    assert found.to_pylist() == [0.1, 2.675, None, 123456789.123456789]
+
+
+def test_a_model_is_loaded_once_in_a_process():
+    model = sqlml.convert(dict(models())["logistic"], sample=rows())
+    calls = []
+
+    def fetch():
+        calls.append(1)
+        return model
+
+    assert scorer("a key", fetch) is scorer("a key", fetch)
+    assert len(calls) == 1
+
+
+def test_models_used_longest_ago_make_room(monkeypatch):
+    from sqlml.score import cache
+
+    model = sqlml.convert(dict(models())["logistic"], sample=rows())
+    monkeypatch.setattr(cache, "MAX_BYTES", int(len(model.onnx) * 2.5))
+    monkeypatch.setattr(cache, "_loaded", type(cache._loaded)())
+    for key in "abcad":
+        scorer(key, lambda: model)
+    assert list(cache._loaded) == ["a", "d"]

@@ -1,0 +1,148 @@
+"""Each condition, as a SQL user sees it: one line, and the session goes on working."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("table")
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (
+            "SELECT * FROM PREDICT('chrun', TABLE(customers))",
+            "[MODEL_NOT_FOUND] No model 'chrun'. Did you mean 'churn'?",
+        ),
+        (
+            "SELECT predict('churn/99', *) FROM customers",
+            "[VERSION_NOT_FOUND] Model 'churn' has no version 99. It has: 1.",
+        ),
+        (
+            "SELECT predict('churn@champ', *) FROM customers",
+            "[ALIAS_NOT_FOUND] Model 'churn' has no alias 'champ'. It has: none.",
+        ),
+        (
+            "SELECT predict('file:///etc/passwd', *) FROM customers",
+            "[REFERENCE_NOT_ALLOWED] 'file:///etc/passwd' is not a model reference.",
+        ),
+        (
+            "SELECT predict(plan, age) FROM customers",
+            "[MODEL_NOT_CONSTANT] The model of predict must be a constant string",
+        ),
+        (
+            "SELECT predict(CAST(NULL AS STRING), age) FROM customers",
+            "[MODEL_NOT_CONSTANT] The model of predict must be a constant string such as 'churn' "
+            "or 'churn@champion', found NULL.",
+        ),
+        (
+            "SELECT predict(7, age) FROM customers",
+            "[MODEL_NOT_CONSTANT] The model of predict must be a constant string",
+        ),
+        (
+            "SELECT * FROM PREDICT('churn', TABLE(SELECT age AS agge, plan FROM customers))",
+            "[INPUT_MISSING] Model 'churn' needs age DOUBLE (did you mean 'agge'?), "
+            "tenure BIGINT: not among the columns agge, plan.",
+        ),
+        (
+            "SELECT predict('churn', age, plan) FROM customers",
+            "[INPUT_MISSING] Model 'churn' needs tenure BIGINT: not among the columns age, plan.",
+        ),
+        (
+            "SELECT predict('churn', 1, 2)",
+            "[INPUT_COUNT] Model 'churn' takes 3 inputs, found 2. It takes, in this order: "
+            "age, tenure, plan.",
+        ),
+        (
+            "SELECT predict('churn')",
+            "[INPUT_MISSING] Model 'churn' needs age DOUBLE, tenure BIGINT, plan STRING",
+        ),
+        (
+            "SELECT predict('churn', age, tenure, 'pro') FROM customers",
+            "[INPUT_AMBIGUOUS] Argument pro of predict('churn', …) has no name while others have. "
+            "Write the input's name before it: plan => pro.",
+        ),
+        (
+            "SELECT predict('churn', a.*, b.*) FROM customers a JOIN customers b USING (id)",
+            "[INPUT_AMBIGUOUS] Input 'age' of model 'churn' could be any of 2 columns: "
+            "a.age, b.age.",
+        ),
+        (
+            "SELECT * FROM PREDICT('churn', TABLE(SELECT *, 1 AS AGE FROM customers))",
+            "[INPUT_AMBIGUOUS] Input 'age' of model 'churn' could be any of 2 columns: age, AGE.",
+        ),
+        (
+            "SELECT * FROM PREDICT('churn', TABLE(SELECT 'x' AS age, tenure, plan FROM customers))",
+            "[INPUT_TYPE] Input 'age' of model 'churn' is DOUBLE, found STRING: an implicit cast "
+            "could lose information. Write CAST(age AS DOUBLE) AS age in a subquery.",
+        ),
+        (
+            "SELECT predict('churn', age, plan, tenure => 1.5) FROM customers",
+            "[INPUT_TYPE] Input 'tenure' of model 'churn' is BIGINT, found DECIMAL(2,1): an "
+            "implicit cast could lose information. Write tenure => CAST(1.5 AS BIGINT).",
+        ),
+        (
+            "SELECT predict('churn', age, plan, tenure => current_date()) FROM customers",
+            "[INPUT_TYPE] Input 'tenure' of model 'churn' is BIGINT, found DATE",
+        ),
+        (
+            "SELECT * FROM PREDICT('churn', TABLE(SELECT *, 1 AS Prediction FROM customers))",
+            "[OUTPUT_NAME_CLASH] The table already has prediction, which PREDICT with model "
+            "'churn' would add. Write PREDICT('churn', TABLE(…), prefix => 'scored_')",
+        ),
+        (
+            "SELECT predict_proba('worth', *) FROM customers",
+            "[OUTPUT_MISSING] predict_proba needs a classifier with probabilities; model worth "
+            "is for regression and gives prediction. Use predict.",
+        ),
+        (
+            "SELECT predict_proba('margin', *) FROM customers",
+            "[OUTPUT_MISSING] predict_proba needs a classifier with probabilities",
+        ),
+        (
+            "SELECT predict('churn', age, plan, tenur => 1) FROM customers",
+            "[ARGUMENT_INVALID] Model 'churn' has no input 'tenur'. Did you mean 'tenure'?",
+        ),
+        (
+            "SELECT * FROM PREDICT('churn')",
+            "[ARGUMENT_INVALID] PREDICT lacks its DATA. Write PREDICT('churn', TABLE(customers))",
+        ),
+        (
+            "SELECT * FROM PREDICT('churn', 'customers')",
+            "[ARGUMENT_INVALID] The DATA of PREDICT must be a table, found",
+        ),
+        (
+            "SELECT * FROM PREDICT('churn', TABLE(customers), prefix => 7)",
+            "[ARGUMENT_INVALID] The prefix of PREDICT must be a constant string, found 7.",
+        ),
+        (
+            "SELECT * FROM PREDICT('churn', TABLE(customers), prefixx => 'a')",
+            "[ARGUMENT_INVALID] PREDICT has no argument 'prefixx'",
+        ),
+        ("SELECT predict()", "[ARGUMENT_INVALID] predict lacks its model."),
+        ("SELECT * FROM describe_model('nobody')", "[MODEL_NOT_FOUND] No model 'nobody'."),
+        ("SELECT * FROM model_parity()", "[ARGUMENT_INVALID] model_parity takes one argument"),
+        ("SELECT * FROM models('churn')", "[ARGUMENT_INVALID] models() takes no arguments."),
+    ],
+)
+def test_the_message_says_what_was_found_and_what_to_type(spark, error_of, query, message):
+    assert message in error_of(spark, query)
+
+
+def test_the_condition_is_there_for_programs(spark):
+    from pyspark.errors import PySparkException
+
+    with pytest.raises(PySparkException) as raised:
+        spark.sql("SELECT predict('nobody', 1)")
+    assert raised.value.getCondition() == "MODEL_NOT_FOUND"
+
+
+def test_a_table_that_is_not_there_is_sparks_own_error(spark):
+    from pyspark.errors import AnalysisException
+
+    with pytest.raises(AnalysisException, match="TABLE_OR_VIEW_NOT_FOUND"):
+        spark.sql("SELECT * FROM PREDICT('churn', TABLE(nowhere))")
+
+
+def test_explain_of_a_bad_call_says_the_same(spark, error_of):
+    assert "[MODEL_NOT_FOUND]" in error_of(spark, "EXPLAIN SELECT predict('nobody', 1)")
