@@ -162,7 +162,7 @@ def _read(model: Any) -> _Source:
     text = (model if kind == "Booster" else _fitted(model)).model_to_string()
     head, *rest = text.split("\n\nend of trees")[0].split("\nTree=")
     facts = _facts(head)
-    objective, *options = facts.get("objective", "").split()
+    objective, *options = facts.get("objective", "").split(" ")
     told = dict(option.partition(":")[::2] for option in options)
     if objective not in _LINKS:
         raise NotConvertibleError(kind, f"the objective {objective!r} has no known link.")
@@ -276,8 +276,8 @@ def _trees(g: Graph, source: _Source, x: str) -> str:
 def _zeros_missing(g: Graph, x: str, features: list[int]) -> str:
     """Some columns with NaN for zero, as zero_as_missing has it."""
     columns = g.node("Gather", x, g.const(features, "int64"), axis=1)
-    zero = g.node("LessOrEqual", g.node("Abs", columns), g.const(_ZERO, "float64"))
-    return g.node("Where", zero, g.const(float("nan"), "float64"), columns)
+    present = g.node("Greater", g.node("Abs", columns), g.const(_ZERO, "float64"))
+    return g.node("Where", present, columns, g.const(float("nan"), "float64"))
 
 
 def _tree(source: _Source, facts: dict[str, str], zeroed: dict[int, int]) -> Tree:

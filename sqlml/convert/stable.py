@@ -42,12 +42,11 @@ def stable(content: bytes) -> bytes:
             constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
-        axes = _axes(node, constants)
-        rank = ranks.get(node.input[0]) if node.input else None
-        last = axes == [-1] or (rank is not None and axes == [rank - 1])
-        nodes.extend(_product(node) if node.op_type in _SUMS and last else [node])
+        along_rows = node.op_type in _SUMS and _is_last(_axes(node, constants), ranks, node)
+        nodes.extend(_product(node) if along_rows else [node])
     del model.graph.node[:]
     model.graph.node.extend(nodes)
+    _drop_unused_constants(model.graph)
     return bytes(model.SerializeToString(deterministic=True))
 
 
@@ -97,6 +96,21 @@ def _ranks(model: onnx.ModelProto) -> dict[str, int]:
         for value in (*inferred.input, *inferred.value_info, *inferred.output)
         if value.type.tensor_type.HasField("shape")
     } | {t.name: len(t.dims) for t in inferred.initializer}
+
+
+def _is_last(axes: list[int] | None, ranks: dict[str, int], node: onnx.NodeProto) -> bool:
+    rank = ranks.get(node.input[0])
+    return axes == [-1] or (rank is not None and axes == [rank - 1])
+
+
+def _drop_unused_constants(graph: onnx.GraphProto) -> None:
+    """The axes of sums that are gone; onnxruntime warns of each."""
+    if any(a.type == onnx.AttributeProto.GRAPH for n in graph.node for a in n.attribute):
+        return  # a subgraph may read it
+    read = {name for node in graph.node for name in node.input}
+    kept = [t for t in graph.initializer if t.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def _axes(node: onnx.NodeProto, constants: dict[str, object]) -> list[int] | None:

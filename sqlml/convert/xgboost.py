@@ -101,6 +101,8 @@ def answer(model: Any, rows: Any) -> Answer:
         prediction = model.predict(rows, validate_features=not bare)
         if kind not in _CLASSIFIERS or model.objective == "binary:logitraw":
             return Answer(prediction)
+        if prediction.ndim == 2:  # two classes with softmax: it takes them for two labels
+            prediction = prediction.argmax(axis=1)
         return Answer(prediction, model.predict_proba(rows, validate_features=not bare))
     source = _read(model)
     matrix = xgboost.DMatrix(rows, feature_names=source.names if bare else None)
@@ -340,11 +342,14 @@ def _tree(source: _Source, tree: dict[str, Any], weight: float) -> Tree:
 
 
 def _linear(g: Graph, source: _Source, x: str) -> str:
-    """[N, outputs] of a gblinear booster, to which a missing value adds nothing."""
+    """[N, outputs] of a gblinear booster, to which a missing value adds nothing.
+
+    XGBoost 3.2 adds the first output's base score to every output.
+    """
     import numpy as np
 
     weights = np.array(source.content["model"]["weights"], np.float32)
     weights = weights.reshape(source.features + 1, source.outputs)
     present = g.node("Where", g.node("IsNaN", x), g.const(0, "float32"), x)
     product = g.node("MatMul", present, g.const(weights[:-1]))
-    return g.node("Add", product, g.const(weights[-1:] + np.array([source.base], np.float32)))
+    return g.node("Add", product, g.const(weights[-1:] + np.float32(source.base[0])))

@@ -43,9 +43,20 @@ def predict(
 
 
 def from_pandas(column: pd.Series[Any]) -> pa.Array:
-    """A column as Spark hands it to a pandas UDF, where integers with NULLs are floats."""
+    """A column as Spark hands it to a pandas UDF.
+
+    Integers with NULLs arrive there as floats: whole ones are taken for integers again,
+    which widen to whatever a float does.
+    """
     array = pa.Array.from_pandas(column)
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if array.null_count and pa.types.is_float64(array.type):
+        try:
+            return array.cast(pa.int64())
+        except pa.ArrowInvalid:  # a fraction, or too large: floats they are
+            return array
+    return array
 
 
 def to_pandas(array: pa.Array) -> Any:

@@ -13,8 +13,6 @@ import pyarrow as pa  # noqa: TC002 - Spark reads the form of a UDF from its ann
 from pyspark import SparkContext
 from pyspark.sql.functions import arrow_udf
 
-from sqlml.model import model_key
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,7 +28,7 @@ def raw_udf(model: ScoringModel) -> Any:
     Made once per model and Spark application; its arguments have the inputs' wire types.
     """
     context = SparkContext._active_spark_context
-    key = (context.applicationId, model_key(model))
+    key = (context.applicationId, model.key)
     with _lock:
         if key not in _udfs:
             shipped = context.broadcast((model.to_json(), model.onnx))

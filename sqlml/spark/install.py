@@ -30,14 +30,37 @@ def install(spark: SparkSession) -> None:
     from sqlml.spark import internals, predict, relations
 
     internals.self_test(spark)
+    function = internals.Function
     internals.install_functions(
         spark,
-        scalar={"predict": predict.predict_scalar, "predict_proba": predict.predict_proba},
+        scalar={
+            "predict": function(
+                "_FUNC_(model, inputs...) - What the published model predicts for a row; inputs "
+                "are columns (bound by name), name => value, struct(*), or values in order.",
+                predict.predict_scalar,
+            ),
+            "predict_proba": function(
+                "_FUNC_(model, inputs...) - The probability of each label, as a map.",
+                predict.predict_proba,
+            ),
+        },
         table={
-            "predict": predict.predict_table,
-            "models": relations.models,
-            "model_versions": relations.model_versions,
-            "describe_model": relations.describe_model,
-            "model_parity": relations.model_parity,
+            "predict": function(
+                "_FUNC_(model, TABLE(relation) [, prefix => 'text']) - Every column of the "
+                "relation, then the outputs of the published model.",
+                predict.predict_table,
+            ),
+            "models": function("_FUNC_() - The models of the registry.", relations.models),
+            "model_versions": function(
+                "_FUNC_(model) - The versions of a model, with their aliases.",
+                relations.model_versions,
+            ),
+            "describe_model": function(
+                "_FUNC_(model) - The inputs and outputs of a model.", relations.describe_model
+            ),
+            "model_parity": function(
+                "_FUNC_(model) - How a model was compared with its original when published.",
+                relations.model_parity,
+            ),
         },
     )

@@ -36,42 +36,53 @@ Plan = JavaObject
 # PythonEvalType.SQL_SCALAR_ARROW_UDF of pyspark.util
 ARROW_UDF = 250
 
-# The JVM holds builders as proxies only; what they call is kept here.
+# The JVM holds builders as proxies only; what they call is kept here, by name and kind.
 _builders: dict[tuple[str, bool], object] = {}
 
 
 # --- functions in every session ------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Function:
+    """A function to install: what DESCRIBE FUNCTION shows, and what a call becomes."""
+
+    usage: str
+    """One line; `_FUNC_` stands for the name."""
+    build: Callable[[Call], JavaObject]
+    """From a call with resolved arguments to a Catalyst expression, or a logical plan for a
+    table function. A `SqlmlError` raised here reaches any client as one line."""
+
+
 def install_functions(
-    spark: SparkSession,
-    scalar: Mapping[str, Callable[[Call], Expression]],
-    table: Mapping[str, Callable[[Call], Plan]],
+    spark: SparkSession, scalar: Mapping[str, Function], table: Mapping[str, Function]
 ) -> None:
     """Make functions known to this session and to every later session of the application.
 
-    Sessions copy Spark's builtin registries when they open, so the builders go there, and
-    into the registries of the session that is open already. A builder receives a call with
-    resolved arguments and returns a Catalyst expression or a logical plan; a `SqlmlError`
-    that it raises reaches any client as one line.
+    Sessions copy Spark's builtin registries when they open, so the functions go there, and
+    into the registries of the session that is open already. As builtin functions, not as
+    temporary ones, they may stand in a persistent view.
     """
     gateway = _context(spark)._gateway
     ensure_callback_server_started(gateway)
     # A Java exception raised in a builder must arrive as itself, not as a Python traceback.
     gateway.python_parameters.propagate_java_exceptions = True
     logging.getLogger("py4j.clientserver").addFilter(_hides_callback_errors)
-    catalyst = _catalyst(spark)
+    catalyst, some = _catalyst(spark), _jvm(spark).scala.Option.apply
     state = _java_session(spark).sessionState()
     registries = (
         (scalar, catalyst.analysis.FunctionRegistry.builtin(), state.functionRegistry()),
         (table, catalyst.analysis.TableFunctionRegistry.builtin(), state.tableFunctionRegistry()),
     )
     for functions, builtin, of_session in registries:
-        for name, build in functions.items():
-            builder = _Builder(name, build)
-            _builders[name, builtin is registries[1][1]] = builder
+        for name, function in functions.items():
+            builder = _Builder(name, function.build)
+            _builders[name, functions is table] = builder
+            identifier = catalyst.FunctionIdentifier(name, some("builtin"), some("system"))
+            about = ("sqlml", None, name, function.usage, *[""] * 6, "built-in")
+            info = catalyst.expressions.ExpressionInfo(*about)
             for registry in (builtin, of_session):
-                registry.createOrReplaceTempFunction(name, builder, "built-in")
+                registry.registerFunction(identifier, info, builder)
 
 
 class _Builder:

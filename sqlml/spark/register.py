@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from sqlml import registry
 from sqlml.errors import ArgumentError, InputCountError
-from sqlml.model import model_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +86,7 @@ def result_type(model: "ScoringModel") -> str:
 
 
 def _arrow(model: "ScoringModel") -> "Callable[..., pa.Array]":
-    key, metadata, onnx = model_key(model), model.to_json(), model.onnx
+    key, metadata, onnx = model.key, model.to_json(), model.onnx
 
     def score(*columns: pa.Array, **named: pa.Array) -> pa.Array:
         from sqlml.score.prediction import predict
@@ -98,7 +97,7 @@ def _arrow(model: "ScoringModel") -> "Callable[..., pa.Array]":
 
 
 def _pandas(model: "ScoringModel") -> "Callable[..., pd.Series[Any]]":
-    key, metadata, onnx = model_key(model), model.to_json(), model.onnx
+    key, metadata, onnx = model.key, model.to_json(), model.onnx
     frame = result_type(model).startswith("STRUCT")
 
     def score(*columns: pd.Series, **named: pd.Series) -> pd.Series:

@@ -70,7 +70,7 @@ def fitted(frame: pd.DataFrame) -> dict[str, Any]:
         "worth": mixed(LinearRegression()).fit(frame, target),
         "pair": LinearRegression().fit(frame[numbers], np.column_stack([target, -target])),
         "groups": KMeans(3, random_state=0, n_init=3).fit(frame[numbers]),
-        "odd": IsolationForest(20, random_state=0).fit(frame[numbers].to_numpy()),
+        "odd": IsolationForest(n_estimators=20, random_state=0).fit(frame[numbers]),
     }
 
 
@@ -82,8 +82,6 @@ def published(
     result = {}
     for name, model in fitted.items():
         sample = frame if name in ("churn", "names", "worth") else frame[["age", "tenure"]]
-        if name == "odd":
-            model.feature_names_in_ = np.array(["age", "tenure"], dtype=object)
         result[name] = sqlml.publish(model, name, sample=sample)
     return result
 

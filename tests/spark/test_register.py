@@ -47,9 +47,9 @@ def test_arguments_may_be_named(spark):
 
 @pytest.mark.parametrize("vectorized", ["arrow", "pandas"])
 def test_nulls_and_narrower_types(spark, vectorized):
-    sqlml.register(spark, "registered", "flag", vectorized=vectorized)
+    sqlml.register(spark, "registered", "groups", vectorized=vectorized)
     query = """
-        SELECT predict('flag', age, tenure) AS a, registered(age, tenure) AS b FROM (
+        SELECT predict('groups', age, tenure) AS a, registered(age, tenure) AS b FROM (
           SELECT IF(id = 3, NULL, CAST(age AS DECIMAL(9, 1))) AS age,
                  CAST(IF(id = 4, NULL, tenure) AS INT) AS tenure FROM customers)
     """
@@ -102,7 +102,8 @@ print([r[0] for r in found.collect()])
 
 def test_over_spark_connect(spark, tmp_path, fitted):
     """A Connect client in a process of its own, of a server that has PREDICT."""
-    service = spark._jvm.org.apache.spark.sql.connect.service.SparkConnectService
+    package = spark._jvm.org.apache.spark.sql.connect.service
+    service = getattr(getattr(package, "SparkConnectService$"), "MODULE$")
     service.start(spark.sparkContext._jsc.sc())
     try:
         done = subprocess.run(

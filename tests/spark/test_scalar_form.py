@@ -68,8 +68,8 @@ def test_several_targets_are_a_struct(spark):
 
 def test_a_prediction_filters_groups_and_orders(spark, expected):
     query = """
-        SELECT predict('churn', *) AS p, count(*) AS n FROM customers
-        WHERE predict('churn', *) IS NOT NULL GROUP BY predict('churn', *) ORDER BY 1
+        SELECT predict('churn', age, tenure, plan) AS p, count(*) AS n FROM customers
+        WHERE predict('churn', age, tenure, plan) IS NOT NULL GROUP BY 1 ORDER BY 1
     """
     counts = {r.p: r.n for r in spark.sql(query).collect()}
     assert counts == {p: list(expected.values()).count(p) for p in set(expected.values())}

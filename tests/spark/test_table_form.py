@@ -44,10 +44,9 @@ def test_the_outputs_follow_the_input_columns(spark):
 )
 def test_the_prediction_is_the_frameworks_own(spark, fitted, frame, model, kind):
     sample = frame[list(getattr(fitted[model], "feature_names_in_", frame.columns))]
-    given = sample.to_numpy() if model == "odd" else sample
     found = spark.sql(f"SELECT id, prediction FROM PREDICT('{model}', TABLE(customers))")
     assert dict(found.dtypes)["prediction"] == kind
-    expected = fitted[model].predict(given)
+    expected = fitted[model].predict(sample)
     found = found.orderBy("id").toPandas()["prediction"].to_numpy()
     if kind == "double":
         np.testing.assert_allclose(found, expected, rtol=1e-9)
@@ -83,7 +82,7 @@ def test_several_targets_are_several_columns(spark, fitted, frame):
 
 def test_an_outlier_detector_gives_its_score(spark, fitted, frame):
     rows = scored(spark, "SELECT id, score FROM PREDICT('odd', TABLE(customers))")
-    expected = fitted["odd"].decision_function(frame[["age", "tenure"]].to_numpy())
+    expected = fitted["odd"].decision_function(frame[["age", "tenure"]])
     np.testing.assert_allclose(rows["score"], expected, atol=1e-5)
 
 
