@@ -66,6 +66,11 @@ class ScoringModel:
         """The SHA-256 of the ONNX bytes, in hexadecimal: the identity of the model."""
         return hashlib.sha256(self.onnx).hexdigest()
 
+    @cached_property
+    def key(self) -> str:
+        """The identity of the model as it is scored: its graph, signature and labels."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
     @property
     def has_probabilities(self) -> bool:
         return any(t.name == "probabilities" for t in self.tensors)
@@ -123,11 +128,6 @@ def _raw(tensor: Tensor, task: Task) -> Output:
     if tensor.name == "probabilities" and task == "classification" and tensor.width == 2:
         return Output("probability_1", "DOUBLE")
     return Output(tensor.name, scalar if tensor.width is None else f"ARRAY<{scalar}>")
-
-
-def model_key(model: ScoringModel) -> str:
-    """The identity of a model as it is scored: its graph, signature and labels."""
-    return hashlib.sha256(model.to_json().encode()).hexdigest()
 
 
 def label_type(labels: Sequence[Label]) -> str:

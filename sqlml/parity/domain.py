@@ -26,9 +26,10 @@ def accepting(model: ScoringModel, inputs: Sequence[Input]) -> ScoringModel:
 def probed(edges: Edges, outcomes: Sequence[Outcome]) -> tuple[list[Input], list[Outcome]]:
     """The inputs with what the original takes in them, and the outcomes to hold against it.
 
-    Outcomes are left out where the scoring path has a right to another answer: where SQL
-    or the wire cannot tell two inputs apart that the original treats differently, and where
-    the original refuses a magnitude far out of the sample.
+    The markers of `edges` are set to those that the original takes. Outcomes are left out
+    where the scoring path has a right to another answer: where SQL or the wire cannot tell
+    two inputs apart that the original treats differently, and where the original refuses a
+    magnitude far out of the sample.
     """
     inputs, kept = [], [o for o in outcomes if o.group.column is None]
     for index, field in enumerate(edges.inputs):
@@ -70,6 +71,8 @@ def _input(
     if _carries_missing(field):
         # One marker is what the author's data has; another need not score alike.
         missing = answered[:1] if answered else missing
+        if answered:
+            edges.markers[index] = answered[0].group.value
     else:
         missing = [o for o in missing if o.error]
 
@@ -86,8 +89,8 @@ def _input(
         categories = tuple(o.group.value for o in by_kind.get(CATEGORY, []) if not o.error)
 
     held = [*missing, *infinite]
-    for kind in by_kind.values():
-        held += [o for o in kind if o.group.must_score or not o.error]
+    for others in by_kind.values():
+        held += [o for o in others if o.group.must_score or not o.error]
     return (
         dataclasses.replace(
             field,

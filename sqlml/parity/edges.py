@@ -7,6 +7,7 @@ model and sample give the same rows.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -44,12 +45,18 @@ class Edges:
     sample: Sample
     inputs: tuple[Input, ...]
     facts: Facts
+    markers: dict[int, Any] = field(default_factory=dict)
+    """By input, what stands for a missing value where that is not the sample's own marker."""
     random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
     def column(self, index: int) -> Column:
         """The sample's column of an input."""
         name = self.inputs[index].name
         return next(c for c in self.sample.columns if c.name == name)
+
+    def marker(self, index: int) -> Any:
+        """What a missing value of the input is to the original."""
+        return self.markers.get(index, self.column(index).missing)
 
     def probes(self) -> list[Group]:
         """The rows from which it is seen what each input takes."""
@@ -67,7 +74,7 @@ class Edges:
     def missing_together(self, taking: Sequence[int], most: int = 60) -> Iterator[Group]:
         """Rows in which several inputs are missing: pairs of neighbours, and all of them."""
         step = max(1, len(taking) // most)
-        pairs = [(a, b) for a, b in zip(taking, taking[1:], strict=False)][::step]
+        pairs = list(itertools.pairwise(taking))[::step]
         for chosen in [*pairs, tuple(taking)]:
             if len(chosen) > 1:
                 names = [self.inputs[i].name for i in chosen]
@@ -75,17 +82,16 @@ class Edges:
                 rows = replaced(
                     self.sample.frame,
                     bases,
-                    {
-                        n: [self.column(i).missing] * len(bases)
-                        for n, i in zip(names, chosen, strict=True)
-                    },
+                    {n: [self.marker(i)] * len(bases) for n, i in zip(names, chosen, strict=True)},
                 )
                 shown = " and ".join(names) if len(names) == 2 else "every input that may be"
                 yield Group(f"{MISSING} {shown}", rows)
 
-    def group(self, kind: str, index: int, values: Sequence[Any], **facts: Any) -> Group:
+    def group(
+        self, kind: str, index: int, values: Sequence[Any], count: int = BASES, **facts: Any
+    ) -> Group:
         """Each value, in a few rows of the sample."""
-        bases = self.bases(index)
+        bases = self.bases(index, count)
         changed = [v for v in values for _ in bases]
         rows = replaced(
             self.sample.frame,
@@ -136,11 +142,8 @@ class Edges:
 
     def _categories(self, index: int) -> Iterator[Group]:
         if self.discrete(index):
-            values = self.known_values(index)
-            if self.inputs[index].type in types.INTEGERS and not self.facts.keys.get(index):
-                values = _spread(values, 50)  # more likely a count than a code
-            for value in values[:MOST_CATEGORIES]:
-                yield self.group(CATEGORY, index, [value])
+            for value in self.known_values(index)[:MOST_CATEGORIES]:
+                yield self.group(CATEGORY, index, [value], count=2)
 
     def _unseen(self, index: int) -> Iterator[Group]:
         if self.discrete(index):
@@ -182,8 +185,8 @@ class Edges:
             finite = np.abs(numbers[np.isfinite(numbers)])
             largest = float(finite.max()) if len(finite) else 1.0
             values = [1e-30, 1e3 * max(largest, 1.0), -1e3 * max(largest, 1.0)]
-            if any(t is not None and t.input == index for e in self.facts.ensembles
-                   for t in e.columns):  # fmt: skip
+            traces = [t for e in self.facts.ensembles for t in e.columns if t is not None]
+            if any(t.input == index for t in traces):  # elsewhere distances turn into ties
                 values += [1e38, -1e38]
         elif kind in types.INTEGERS:
             # The first integer that float32 does not have.
@@ -219,13 +222,6 @@ def _fits(value: int, dtype: Any, kind: str) -> bool:
         numpy = np.dtype(types.SCALARS[kind].arrow)
     limits = np.iinfo(numpy)
     return bool(limits.min <= value <= limits.max)
-
-
-def _spread(values: Sequence[Any], most: int) -> list[Any]:
-    """At most so many of them, evenly spaced."""
-    if len(values) <= most:
-        return list(values)
-    return [values[int(i)] for i in np.linspace(0, len(values) - 1, most)]
 
 
 def changed_rows(

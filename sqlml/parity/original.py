@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import warnings
 from dataclasses import dataclass, field
@@ -74,26 +75,22 @@ class Original:
         Groups share a call where their dtypes are equal: a dtype is something that a model
         may decide by (a column of booleans with a missing value is one of objects).
         """
-        alike: dict[tuple[Any, ...], list[Group]] = {}
-        for group in groups:
-            if len(group.rows):
-                alike.setdefault(tuple(group.rows.dtypes), []).append(group)
-        return [o for bucket in alike.values() for o in self._together(bucket)]
+        together = by_dtypes([g for g in groups if len(g.rows)])
+        return [o for frame, bucket in together for o in self._together(bucket, frame)]
 
-    def _together(self, groups: Sequence[Group]) -> Iterator[Outcome]:
-        if len(groups) == 1:
-            rows = groups[0].rows
-        else:
-            rows = pd.concat([g.rows for g in groups], ignore_index=True)
+    def _together(self, groups: Sequence[Group], rows: pd.DataFrame) -> Iterator[Outcome]:
+        """`rows`: those of the groups, one below the other."""
         try:
             answer = self.answer(rows)
         except Exception as error:  # an original may raise anything
             if len(groups) > 1:
                 half = len(groups) // 2
-                yield from self._together(groups[:half])
-                yield from self._together(groups[half:])
+                size = sum(len(g.rows) for g in groups[:half])
+                yield from self._together(groups[:half], _reset(rows.iloc[:size]))
+                yield from self._together(groups[half:], _reset(rows.iloc[size:]))
             elif groups[0].divisible and len(rows) > 1:
-                yield from self._apart(groups[0])
+                smallest = max(1, int(len(rows) * SMALLEST_PART))
+                yield from self._apart(groups[0], smallest)
             else:
                 yield Outcome(groups[0], None, f"{type(error).__name__}: {error}")
             return
@@ -101,21 +98,31 @@ class Original:
         for group in groups:
             yield Outcome(group, part(answer, slice(start, start := start + len(group.rows))))
 
-    def _apart(self, group: Group) -> Iterator[Outcome]:
-        smallest = max(1, int(len(group.rows) * SMALLEST_PART))
+    def _apart(self, group: Group, smallest: int) -> Iterator[Outcome]:
+        """Halves, and halves of those that are refused, down to the smallest part."""
         half = len(group.rows) // 2
         for rows in (group.rows.iloc[:half], group.rows.iloc[half:]):
-            yield from self._together(
-                [
-                    Group(
-                        group.kind,
-                        rows.reset_index(drop=True),
-                        group.column,
-                        divisible=len(rows) > smallest,
-                        must_score=group.must_score,
-                    )
-                ]
-            )
+            piece = dataclasses.replace(group, rows=_reset(rows), divisible=False)
+            for outcome in self._together([piece], piece.rows):
+                if outcome.error and len(rows) > smallest:
+                    yield from self._apart(piece, smallest)
+                else:
+                    yield outcome
+
+
+def by_dtypes(groups: Sequence[Group]) -> list[tuple[pd.DataFrame, list[Group]]]:
+    """The groups whose rows have equal dtypes, and those rows, one below the other."""
+    alike: dict[tuple[Any, ...], list[Group]] = {}
+    for group in groups:
+        alike.setdefault(tuple(group.rows.dtypes), []).append(group)
+    return [
+        (pd.concat([g.rows for g in bucket], ignore_index=True), bucket)
+        for bucket in alike.values()
+    ]
+
+
+def _reset(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.reset_index(drop=True)
 
 
 def part(answer: Answer, rows: slice) -> Answer:

@@ -205,11 +205,10 @@ def _gather(reader: _Reader, node: onnx.NodeProto) -> Columns | None:
 
 def _slice(reader: _Reader, node: onnx.NodeProto) -> Columns | None:
     columns = reader.of(node.input[0])
-    parts = [reader.constants.get(n) if n else None for n in node.input[1:]]
-    if columns is None or len(parts) < 3 or any(p is None or np.size(p) != 1 for p in parts):
+    parts = [np.ravel(reader.constants[n]) for n in node.input[1:] if n in reader.constants]
+    if columns is None or len(parts) < 3 or any(len(p) != 1 for p in parts):
         return None
-    start, end, axis = (int(np.ravel(p)[0]) for p in parts[:3])
-    step = int(np.ravel(parts[3])[0]) if len(parts) > 3 else 1
+    start, end, axis, step = [*(int(p[0]) for p in parts), 1][:4]
     return columns[start:end:step] if axis in (1, -1) else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,8 @@ def replaced(
     rows = frame.iloc[np.asarray(bases, dtype=int)].reset_index(drop=True)
     for name, values in changes.items():
         rows[name] = _series(values, frame[name].dtype)
-    return rows
+    # A copy lays columns of one type together again; concatenating is many times faster then.
+    return rows.copy()
 
 
 def _series(values: Sequence[Any], dtype: Any) -> pd.Series[Any]:
@@ -47,12 +48,13 @@ def _series(values: Sequence[Any], dtype: Any) -> pd.Series[Any]:
         return pd.Series(pd.Categorical(items, categories=categories, ordered=dtype.ordered))
     if isinstance(dtype, pd.api.extensions.ExtensionDtype):
         items = [pd.NA if a else v for v, a in zip(items, absent, strict=True)]
-        return pd.Series(pd.array(items, dtype=dtype))
+        return pd.Series(pd.array(items, dtype=cast("Any", dtype)))
     if dtype.kind in "iu" and any(absent):
         return pd.Series(items, dtype="float64")
     if dtype.kind == "b" and any(absent):
         return pd.Series(items, dtype=object)
-    return pd.Series(items, dtype=dtype)
+    series: pd.Series[Any] = pd.Series(items, dtype=dtype)
+    return series
 
 
 def arrow_columns(frame: pd.DataFrame, inputs: Sequence[Input]) -> list[pa.Array]:

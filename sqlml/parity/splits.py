@@ -160,7 +160,8 @@ def _near(values: Array, field: Any, exact: bool = False) -> tuple[Any, ...]:
 def _chosen(places: Sequence[_Place], budget: int) -> tuple[list[_Place], list[_Place]]:
     """The places for the budget, and those with thresholds that none of them has."""
     seen: set[tuple[int, tuple[Any, ...]]] = set()
-    first, again = [], []
+    first: list[_Place] = []
+    again: list[_Place] = []
     for place in places:
         known = (place.input, place.values) in seen
         (again if known else first).append(place)
@@ -192,7 +193,7 @@ def _on_thresholds(edges: Edges, index: int, places: Sequence[_Place]) -> Group:
 
 
 def _missing_there(edges: Edges, index: int, places: Sequence[_Place]) -> Group:
-    name, marker = edges.inputs[index].name, edges.column(index).missing
+    name, marker = edges.inputs[index].name, edges.marker(index)
     unique = {(p.base, tuple(sorted(p.changes.items()))): p for p in places}
     bases = [p.base for p in unique.values()]
     changes = [_by_name(edges, p.changes, index) | {name: marker} for p in unique.values()]

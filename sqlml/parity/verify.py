@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
+import datetime
 import importlib.metadata
 import platform
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,11 +14,11 @@ import onnx
 import pyarrow as pa
 
 from sqlml.convert import input_names
-from sqlml.errors import SampleError
-from sqlml.parity.compare import compare, magnitudes
+from sqlml.errors import ParityError, SampleError, SqlmlError, listed
+from sqlml.parity.compare import Difference, Expected, differences
 from sqlml.parity.domain import accepting, probed, rejected
 from sqlml.parity.edges import Edges
-from sqlml.parity.original import Group, Original, Outcome
+from sqlml.parity.original import Group, Original, Outcome, by_dtypes, whole
 from sqlml.parity.provenance import facts_of
 from sqlml.parity.report import BOUNDS, ParityReport, WorstRow
 from sqlml.parity.rows import arrow_columns
@@ -28,195 +28,229 @@ from sqlml.score import Scorer
 from sqlml.score.outputs import derive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import pandas as pd
+    from collections.abc import Sequence
 
     from sqlml.model import ScoringModel
 
-    Array = np.ndarray[Any, Any]
+EDGE_ROWS = 20_000
+"""Rows at the thresholds of trees, at most."""
 
-EDGE_ROWS = 12_000
-"""Rows at splits, about; small models have fewer."""
+PATIENCE = 120.0
+"""Seconds that the original may take for them, as far as the sample tells."""
+
 WORST_ROWS = 10
 """Rows that a report shows."""
+
 ORDERED_ROWS = 500
 """Rows of the sample that are scored in two orders."""
 
 _LIBRARIES = (
-    "sqlml", "numpy", "pandas", "pyarrow", "onnx", "onnxruntime",
-    "scikit-learn", "skl2onnx", "xgboost", "lightgbm",
+    "sqlml", "numpy", "pandas", "pyarrow", "onnx", "onnxruntime", "scikit-learn", "scipy",
+    "xgboost", "lightgbm", "skl2onnx",
 )  # fmt: skip
 
 
 def verify(scoring_model: ScoringModel, model: Any, sample: Any) -> ParityReport:
-    """Whether the converted model scores like the original, and where it does not.
+    """Compare a converted model with its original, and find out what its inputs take.
 
-    Rows: the sample, and edge rows made from it: missing values in each column, unseen and
-    empty strings, ±infinity, zero, and for every split of a tree a row that arrives there
-    with the threshold and the numbers one ulp beside it. Labels must agree unless the
-    original is within rounding of a tie; probabilities within 1e-5 for a graph that
-    computes in float32 and 1e-9 in float64; other numbers within the same bounds relative
-    to the output's largest magnitude. An input on which the original raises is recorded
-    as not accepting it (`report.signature`), and must score NULL.
-    Raises `SampleError` where the original refuses the sample itself.
+    Both score the sample and edge rows made from it: missing values in each column, unseen
+    and empty strings, infinities, zero, values on and beside every threshold that the graph
+    has. Labels must agree where the original is not within rounding of a tie, and numbers
+    within 1e-5 where the graph computes in float32, within 1e-9 in float64.
 
-    >>> import numpy as np
+    `sample`: what `sqlml.convert` was given. `report.signature` is the model's, with what
+    the original accepts in each input; where it raises, the scoring path must give NULL.
+    Nothing is raised for a difference: `report.ok` tells, `report.raise_if_different()`
+    raises `ParityError`. Raises `SampleError` where the original refuses the sample itself.
+
+    >>> import numpy as np, sqlml
     >>> from sklearn.linear_model import LinearRegression
-    >>> from sqlml.convert import convert
     >>> X = np.array([[0.0], [1.0], [2.0]])
-    >>> line = LinearRegression().fit(X, 2 * X[:, 0] + 1)
-    >>> verify(convert(line, sample=X), line, X).ok
-    True
+    >>> original = LinearRegression().fit(X, 2 * X[:, 0] + 1)
+    >>> report = verify(sqlml.convert(original, sample=X), original, X)
+    >>> report.ok, report.rejected
+    (True, {'x0': ('missing values', 'infinity')})
     """
     rows = sample if isinstance(sample, Sample) else read_sample(sample, input_names(model))
     original = Original(model, rows)
-    (plain,) = original.outcomes([Group("sample", rows.frame)])
-    if plain.answer is None:
-        raise SampleError(f"The model itself refuses the sample: {plain.error}")
+    known, seconds = _on_sample(original)
+
+    inputs = scoring_model.signature.inputs
+    absent = [i.name for i in inputs if i.name not in rows.frame]
+    if absent:
+        raise SampleError(f"The sample lacks inputs of the model: {listed(absent)}.")
     proto = onnx.load_from_string(scoring_model.onnx)
-    made = Edges(rows, scoring_model.signature.inputs, facts_of(proto))
-    inputs, probes = probed(made, original.outcomes(made.probes()))
-    judged = accepting(scoring_model, inputs)
-    taking = [i for i, field in enumerate(inputs) if field.takes_missing]
-    columns = arrow_columns(rows.frame, judged.signature.inputs)
-    groups = [
-        *made.missing_together(taking),
-        *split_groups(judged, proto, made, columns, EDGE_ROWS),
+    edges = Edges(rows, inputs, facts_of(proto))
+    found, outcomes = probed(edges, original.outcomes(edges.probes()))
+    scoring = accepting(scoring_model, found)
+
+    edges = Edges(rows, tuple(found), edges.facts, edges.markers)
+    taking = [i for i, field in enumerate(found) if field.takes_missing]
+    columns = arrow_columns(rows.frame, found)
+    budget = EDGE_ROWS if not seconds else int(min(EDGE_ROWS, PATIENCE / seconds * len(rows)))
+    later = [
+        *edges.missing_together(taking),
+        *split_groups(scoring, proto, edges, columns, budget),
     ]
-    outcomes = [plain, *probes, *original.outcomes(groups)]
-    found = _scores(judged, outcomes)
-    tally = _Tally(judged, magnitudes(plain.answer))
-    for outcome, scores in zip(outcomes, found, strict=True):
-        tally.add(outcome, scores)
-    tally.add_order(_place_dependent(judged, rows), rows.frame)
-    total = sum(len(o.group.rows) for o in outcomes)
+    outcomes = [known, *outcomes, *original.outcomes(later)]
+    return _report(scoring, outcomes, _unsteady(scoring, [c[:ORDERED_ROWS] for c in columns]))
+
+
+def _on_sample(original: Original) -> tuple[Outcome, float]:
+    """The original's answer on the sample, and the seconds that it took."""
+    frame = original.sample.frame
+    start = time.monotonic()
+    try:
+        answer = original.answer(frame)
+    except SqlmlError:
+        raise
+    except Exception as error:  # an original may raise anything
+        raise SampleError(
+            f"The original model refuses the sample: {type(error).__name__}: {error} "
+            "Give rows in the form in which the model was trained."
+        ) from error
+    return Outcome(Group("sample", frame), answer), time.monotonic() - start
+
+
+def _report(
+    model: ScoringModel, outcomes: Sequence[Outcome], unsteady: Sequence[int]
+) -> ParityReport:
+    """`unsteady`: rows of the sample whose scores depend on the rows beside them."""
+    sizes = [len(o.group.rows) for o in outcomes]
+    of_row = np.repeat(np.arange(len(outcomes)), sizes)
+    in_group = np.concatenate([np.arange(n) for n in sizes])
+    bound = BOUNDS[model.precision]
+    expected = _expected(outcomes, of_row)
+    compared = differences(model, expected, _scored(model, outcomes), bound)
+
+    compared.append(_steadiness(len(of_row), unsteady))
+
+    severity = np.max([d.severity for d in compared], axis=0)
+    wrong = severity > 1
+    numbers = [d for d in compared if not d.is_label]
+    labels = [d for d in compared if d.is_label]
+    worst = [
+        _worst_row(compared, outcomes[of_row[row]], int(row), int(in_group[row]))
+        for row in np.argsort(-severity, kind="stable")[:WORST_ROWS]
+        if severity[row] > 0
+    ]
+    inputs = model.signature.inputs
     return ParityReport(
-        rows=total,
-        sample_rows=len(rows),
-        edge_rows=total - len(rows),
-        mismatches=tally.mismatches,
-        label_mismatches=tally.label_mismatches,
-        max_abs_error=tally.absolute,
-        max_rel_error=tally.relative,
-        bound=BOUNDS[judged.precision],
-        precision=judged.precision,
-        signature=judged.signature,
-        worst_rows=tuple(sorted(tally.worst, key=lambda w: -w.error)[:WORST_ROWS]),
+        rows=len(of_row),
+        sample_rows=sizes[0],
+        edge_rows=len(of_row) - sizes[0],
+        mismatches=int(wrong.sum()),
+        label_mismatches=int(np.any([d.severity > 1 for d in labels], axis=0).sum())
+        if labels
+        else 0,
+        max_abs_error=_largest_finite([d.absolute for d in numbers]),
+        max_rel_error=_largest_finite([d.relative for d in numbers]),
+        bound=bound,
+        precision=model.precision,
+        signature=model.signature,
+        worst_rows=tuple(worst),
         rejected=rejected(inputs),
         versions=_versions(),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
 
 
-@dataclass(slots=True)
-class _Tally:
-    """The differences, added up."""
-
-    model: ScoringModel
-    scale: Mapping[str, Array]
-    mismatches: int = 0
-    label_mismatches: int = 0
-    absolute: float = 0.0
-    relative: float = 0.0
-    worst: list[WorstRow] = field(default_factory=list)
-
-    def add(self, outcome: Outcome, scores: Mapping[str, pa.Array]) -> None:
-        """One group of rows: what the original said of it, and what the scoring path did."""
-        if outcome.answer is None:
-            self._add_refused(outcome, scores)
-            return
-        bound = BOUNDS[self.model.precision]
-        rows = len(outcome.group.rows)
-        wrong = np.zeros(rows, bool)
-        for compared in compare(self.model, outcome.answer, scores, self.scale):
-            over = compared.relative > bound
-            wrong |= over
-            self.label_mismatches += int(over.sum()) if compared.label else 0
-            within = compared.absolute[np.isfinite(compared.absolute)]
-            if not compared.label and len(within):
-                held = compared.relative[np.isfinite(compared.relative)]
-                self.absolute = max(self.absolute, float(within.max()))
-                self.relative = max(self.relative, float(held.max(initial=0.0)))
-            for k in np.flatnonzero(over)[np.argsort(-compared.relative[over])][:WORST_ROWS]:
-                self._note(
-                    outcome.group.kind,
-                    outcome.group.rows.iloc[k],
-                    compared.output,
-                    compared.expected[k],
-                    compared.found[k],
-                    float(compared.relative[k]),
-                )
-        self.mismatches += int(wrong.sum())
-
-    def _add_refused(self, outcome: Outcome, scores: Mapping[str, pa.Array]) -> None:
-        """The original raised: no row may get a score."""
-        if not outcome.group.must_score:
-            return
-        name, values = next(iter(scores.items()))
-        scored = np.flatnonzero(~values.is_null().to_numpy(zero_copy_only=False))
-        self.mismatches += len(scored)
-        for k in scored[:WORST_ROWS]:
-            said = f"raises {outcome.error}"
-            row = outcome.group.rows.iloc[k]
-            self._note(outcome.group.kind, row, name, said, values[k].as_py(), np.inf)
-
-    def add_order(self, dependent: Sequence[int], frame: pd.DataFrame) -> None:
-        """Rows whose bits depend on the other rows of their batch."""
-        self.mismatches += len(dependent)
-        for k in list(dependent)[:WORST_ROWS]:
-            what = ("the same in any batch", "other bits in another batch")
-            self._note("order of rows", frame.iloc[k], "score", *what, np.inf)
-
-    def _note(
-        self, kind: str, row: pd.Series[Any], output: str, expected: Any, found: Any, error: float
-    ) -> None:
-        inputs = {str(name): _plain(value) for name, value in row.items()}
-        self.worst.append(WorstRow(kind, inputs, output, expected, found, error))
-
-
-def _scores(model: ScoringModel, outcomes: Sequence[Outcome]) -> list[dict[str, pa.Array]]:
-    """The scoring path's outputs on the rows of each outcome, in one pass over all."""
-    inputs = model.signature.inputs
-    parts = [arrow_columns(o.group.rows, inputs) for o in outcomes]
-    columns = [pa.concat_arrays([p[i] for p in parts]) for i in range(len(inputs))]
-    outputs = derive(model, Scorer(model).score(columns))
-    found, start = [], 0
+def _expected(outcomes: Sequence[Outcome], of_row: np.ndarray[Any, Any]) -> Expected:
+    """The answers one below the other; refused rows bear the sample's first answer."""
+    sample = outcomes[0].answer
+    assert sample is not None
+    parts = []
     for outcome in outcomes:
-        size = len(outcome.group.rows)
-        found.append({name: array.slice(start, size) for name, array in outputs.items()})
-        start += size
+        if outcome.answer is not None:
+            parts.append(outcome.answer)
+        else:
+            first = np.zeros(len(outcome.group.rows), dtype=int)
+            parts.append(
+                type(sample)(
+                    np.asarray(sample.prediction)[first],
+                    None if sample.probabilities is None else sample.probabilities[first],
+                    None if sample.score is None else sample.score[first],
+                )
+            )
+    refused = np.array([o.answer is None for o in outcomes])[of_row]
+    return Expected(whole(parts), refused, of_row == 0)
+
+
+def _scored(model: ScoringModel, outcomes: Sequence[Outcome]) -> dict[str, pa.Array]:
+    """The scoring path's outputs for all rows."""
+    inputs = model.signature.inputs
+    groups = [o.group for o in outcomes]
+    starts = dict(
+        zip(map(id, groups), np.cumsum([0, *(len(g.rows) for g in groups)]), strict=False)
+    )
+    parts, places = [], []
+    for rows, bucket in by_dtypes(groups):
+        parts.append(arrow_columns(rows, inputs))
+        places += [starts[id(g)] + np.arange(len(g.rows)) for g in bucket]
+    order = pa.array(np.argsort(np.concatenate(places)))
+    columns = [pa.concat_arrays(arrays).take(order) for arrays in zip(*parts, strict=True)]
+    found = derive(model, Scorer(model).score(columns))
+    if not found:
+        raise ParityError("The converted model has no outputs.")
     return found
 
 
-def _place_dependent(model: ScoringModel, sample: Sample) -> list[int]:
-    """Rows of the sample that score other bits in another order or alone."""
-    columns = [
-        c.slice(0, ORDERED_ROWS) for c in arrow_columns(sample.frame, model.signature.inputs)
-    ]
+def _unsteady(model: ScoringModel, columns: Sequence[pa.Array]) -> list[int]:
+    """Rows that score other bits in another order or alone."""
     scorer = Scorer(model)
-    count = len(columns[0])
-    straight = [repr(v) for v in scorer.score(columns).to_pylist()]
+
+    def bits(chosen: Sequence[pa.Array]) -> list[str]:
+        return [repr(v) for v in scorer.score(chosen).to_pylist()]
+
+    straight = bits(columns)
+    count = len(straight)
     order = np.random.default_rng(0).permutation(count)
-    turned = [repr(v) for v in scorer.score([c.take(pa.array(order)) for c in columns]).to_pylist()]
-    differing = {int(k) for place, k in enumerate(order) if turned[place] != straight[k]}
-    for k in range(0, count, max(1, count // 20)):
-        alone = repr(scorer.score([c.slice(k, 1) for c in columns]).to_pylist()[0])
-        if alone != straight[k]:
-            differing.add(k)
-    return sorted(differing)
+    turned = bits([c.take(pa.array(order)) for c in columns])
+    found = {int(row) for place, row in enumerate(order) if turned[place] != straight[row]}
+    alone = range(0, count, max(1, count // 20))
+    found |= {row for row in alone if bits([c.slice(row, 1) for c in columns])[0] != straight[row]}
+    return sorted(found)
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
+def _steadiness(rows: int, unsteady: Sequence[int]) -> Difference:
+    """The promise that a row's score depends on no other row, as one more thing compared."""
+    error = np.zeros(rows)
+    error[list(unsteady)] = np.inf
+    return Difference(
+        "score",
+        lambda _: "the same in any batch",
+        lambda _: "other bits in another batch",
+        error,
+        error,
+        error,
+    )
+
+
+def _worst_row(
+    compared: Sequence[Difference], outcome: Outcome, row: int, in_group: int
+) -> WorstRow:
+    worst = max(compared, key=lambda d: float(d.severity[row]))
+    record = outcome.group.rows.iloc[[in_group]].to_dict("records")[0]
+    return WorstRow(
+        kind=outcome.group.kind,
+        inputs={str(k): v.item() if hasattr(v, "item") else v for k, v in record.items()},
+        output=worst.output,
+        expected=f"raises {outcome.error}" if outcome.error else worst.expected(row),
+        found=worst.found(row),
+        error=float(worst.absolute[row]),
+    )
+
+
+def _largest_finite(errors: Sequence[np.ndarray[Any, Any]]) -> float:
+    finite = [e[np.isfinite(e)] for e in errors]
+    return max((float(e.max()) for e in finite if len(e)), default=0.0)
 
 
 def _versions() -> dict[str, str]:
-    """The libraries that had a part in it, those that are installed."""
+    """Python's and every library's that had a part in this process."""
     found = {"python": platform.python_version()}
     for name in _LIBRARIES:
-        try:
+        module = {"scikit-learn": "sklearn"}.get(name, name)
+        if module in sys.modules:
             found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return found

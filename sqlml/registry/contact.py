@@ -64,9 +64,10 @@ def ask(uri: str, question: Callable[[], T], patience: float | None = PATIENCE) 
         answer = _within(None if obeyed else patience, question)
     except _failures() as error:
         reason = _reason(error)
-        with _lock:
-            _down[uri] = _Down(time.monotonic() + REST, reason)
-            _answered.pop(uri, None)
+        if patience is not None:  # a long write may fail for reasons of its own
+            with _lock:
+                _down[uri] = _Down(time.monotonic() + REST, reason)
+                _answered.pop(uri, None)
         raise RegistryUnavailableError(_without_password(uri), reason) from None
     _down.pop(uri, None)
     _answered[uri] = time.monotonic()

@@ -38,6 +38,12 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
 
         >>> model = open_source("runs:/4f2ab1/model", trust_pickle=True)  # doctest: +SKIP
     """
+    if source.lower().endswith(".onnx"):
+        raise NotConvertibleError(
+            source,
+            "ready-made ONNX files are not taken yet.",
+            "Publish the model that it was made from: sqlml.publish(model, …).",
+        )
     if not _SOURCE.fullmatch(source) or ".." in source:
         raise ReferenceNotAllowedError(source)
     found = _flavors(source)
@@ -57,11 +63,21 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
         )
     if not _native(flavor, found[flavor]):
         _logger.warning("Opening %s, which is pickled: its code runs in this process.", source)
+    return _opened(source, flavor)
+
+
+def _opened(source: str, flavor: str) -> Any:
+    from mlflow.artifacts import download_artifacts
+
+    directory = asked(lambda _: download_artifacts(source), patience=None)
     try:
-        module = importlib.import_module(f"mlflow.{flavor}")
-        return asked(lambda _: module.load_model(source), patience=None)
+        return importlib.import_module(f"mlflow.{flavor}").load_model(directory)
     except ImportError as error:
-        raise DependencyMissingError(f"Models of {flavor} ({error.name})", flavor) from None
+        raise DependencyMissingError(f"Models of {flavor} ({error.name})", flavor) from error
+    except Exception as error:  # whatever the code inside, or a library, raises
+        raise ModelRejectedError(
+            f"{source} cannot be opened: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _flavors(source: str) -> dict[str, dict[str, Any]]:

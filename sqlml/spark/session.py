@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -32,9 +33,12 @@ def local_session(
         >>> spark = local_session()                                       # doctest: +SKIP
     """
     from pyspark.errors import PySparkException
+    from pyspark.logger import PySparkLogger
     from pyspark.sql import SparkSession
 
     home = Path(directory).resolve()
+    # PySpark logs each error that it raises as JSON with the whole Java stack.
+    PySparkLogger.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)
     # Workers run "python3" of the PATH otherwise, which need not be this environment.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     master = master or os.environ.get("SPARK_MASTER") or DEFAULT_MASTER
@@ -59,7 +63,7 @@ def _has_java() -> bool:
 
 
 def _settings(home: Path, *, local: bool) -> dict[str, str]:
-    logging = Path(__file__).with_name("log4j2.properties").as_uri()
+    log4j = Path(__file__).with_name("log4j2.properties").as_uri()
     settings = {
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
@@ -69,7 +73,7 @@ def _settings(home: Path, *, local: bool) -> dict[str, str]:
         ),
         # Derby would leave its log in the working directory.
         "spark.driver.extraJavaOptions": (
-            f"-Dlog4j2.configurationFile={logging} -Dderby.stream.error.file={os.devnull}"
+            f"-Dlog4j2.configurationFile={log4j} -Dderby.stream.error.file={os.devnull}"
         ),
     }
     if local:  # else Spark looks its own host name up, which laptops on the move do not have

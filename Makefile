@@ -1,0 +1,51 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Each makes what it needs.
+
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+# Spark starts the Java of JAVA_HOME. A recipe that begins with this ends where none is found.
+JAVA = JAVA_HOME=$$(scripts/java.sh) && export JAVA_HOME
+# Progress on a terminal, a quiet log elsewhere.
+PIP = $(BIN)/python -m pip --disable-pip-version-check install $$(test -t 1 || echo --quiet)
+
+.PHONY: help demo test lint format clean
+.DEFAULT_GOAL = help
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/demo.stamp  ## train on real flights, publish, score in SQL, show results
+	@$(JAVA) && $(BIN)/sqlml demo
+
+test: $(VENV)/test.stamp  ## run every test; style, types and layers are among them
+	@$(JAVA) && $(BIN)/python -m pytest $(PYTEST)
+
+lint: $(VENV)/test.stamp  ## only style, types and layers
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/test.stamp  ## let ruff rewrite what it can
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+clean:  ## remove the environment and everything that runs leave behind
+	rm -rf $(VENV) sqlml-demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+# The stamps are newer than what they were made from, so a second run starts at once.
+$(VENV)/python.stamp: scripts/python.sh
+	@python=$$(scripts/python.sh) && echo "Making $(VENV) with $$($$python --version) …" \
+		&& $$python -m venv $(VENV)
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --upgrade 'pip>=25.1'  # --group
+	@touch $@
+
+$(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml
+	@echo "Installing sqlml and what the demo needs into $(VENV): once, a minute or two …"
+	@$(PIP) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/python.stamp pyproject.toml
+	@echo "Installing sqlml and what the tests need into $(VENV): once, a few minutes …"
+	@$(PIP) --editable '.[all]' --group test --group lint
+	@touch $@ $(VENV)/demo.stamp

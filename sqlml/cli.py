@@ -1,0 +1,259 @@
+"""The command line: a thin face over the public names."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sqlml.errors import SqlmlError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlml.doctor import Check
+    from sqlml.registry import Version
+
+ROWS = 100
+"""Rows of a table that `sqlml sql` prints unless told otherwise."""
+
+_json = click.option("--json", "as_json", is_flag=True, help="For programs: JSON, no table.")
+_master = click.option(
+    "--master", metavar="URL", help="Spark's master; else SPARK_MASTER, else this machine."
+)
+
+
+class _Commands(click.Group):
+    """Errors for people: one line, exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SqlmlError as error:
+            message = str(error)
+        except Exception as error:
+            # Spark's own errors, told by name: to import Spark takes longer than most commands.
+            if not any(t.__name__ == "PySparkException" for t in type(error).__mro__):
+                raise
+            message = spark_message(str(error))
+        click.echo(message, err=True)
+        return ctx.exit(1)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sqlml")
+def main() -> None:
+    """Score trained machine-learning models in Spark SQL.
+
+    The models are in the MLflow registry that MLFLOW_TRACKING_URI names, by default
+    mlflow.db in this directory.
+    """
+
+
+@main.command(epilog="Example: sqlml demo")
+@click.argument("directory", default="sqlml-demo", type=click.Path(file_okay=False))
+def demo(directory: str) -> None:
+    """Train on real data, publish, score in SQL, and show the results."""
+    from sqlml import demo as show
+
+    show.run(directory)
+
+
+@main.command(
+    epilog="Example: sqlml publish runs:/4f2ab1/model --name churn"
+    " --sample rows.parquet --alias champion --trust-pickle"
+)
+@click.argument("source")
+@click.option("--name", required=True, help="The name under which SQL finds the model.")
+@click.option(
+    "--sample", "sample_file", required=True, help="Rows of the training data: .parquet or .csv."
+)
+@click.option("--alias", help="The alias for this version; the bare name means 'champion'.")
+@click.option("--trust-pickle", is_flag=True, help="Open a pickled model, which runs its code.")
+@_json
+def publish(
+    source: str, name: str, sample_file: str, alias: str | None, trust_pickle: bool, as_json: bool
+) -> None:
+    """Publish a model that MLflow holds, given as runs:/… or models:/….
+
+    Models in pickle, as MLflow's sklearn flavor writes them, need --trust-pickle: opening
+    one runs the code inside.
+    """
+    from sqlml.publish import publish as publish_model
+    from sqlml.publish import read_rows
+    from sqlml.registry import open_source
+
+    rows = read_rows(sample_file)
+    model = open_source(source, trust_pickle=trust_pickle)
+    published = publish_model(model, name, sample=rows, alias=alias)
+    if as_json:
+        facts = ("name", "version", "alias", "sha256")
+        _print_json({fact: getattr(published, fact) for fact in facts})
+    else:
+        click.echo(str(published))
+
+
+@main.command(epilog="Example: sqlml models --json")
+@_json
+def models(as_json: bool) -> None:
+    """List the models in the registry."""
+    from sqlml import registry
+
+    rows = registry.models()
+    if as_json:
+        _print_json([dataclasses.asdict(row) for row in rows])
+    elif not rows:
+        click.echo(f"No models in {registry.registry_uri()}. sqlml publish adds one.")
+    else:
+        _print_table(
+            ("name", "latest", "champion", "task", "description"),
+            [(m.name, m.latest_version, m.champion_version, m.task, m.description) for m in rows],
+        )
+
+
+@main.command(epilog="Example: sqlml describe churn@champion")
+@click.argument("model")
+@_json
+def describe(model: str, as_json: bool) -> None:
+    """Show a model's inputs, outputs, parity and versions."""
+    from sqlml import registry
+
+    version = registry.resolve(model)
+    signature = registry.read(version).signature
+    report = registry.parity(version)
+    versions = registry.versions(version.name)
+    if as_json:
+        _print_json(
+            dataclasses.asdict(version)
+            | {
+                "inputs": [
+                    {"name": i.name, "type": i.type, "missing_allowed": i.takes_missing}
+                    for i in signature.inputs
+                ],
+                "outputs": [dataclasses.asdict(output) for output in signature.outputs],
+                "parity": report,
+                "versions": [dataclasses.asdict(v) for v in versions],
+            }
+        )
+        return
+    click.echo(f"{version}{_aliases(version)}: {version.description or version.task}")
+    click.echo(f"sha256 {version.sha256}\n")
+    _print_table(
+        ("input", "type", "missing values"),
+        [(i.name, i.type, "scored" if i.takes_missing else "score NULL") for i in signature.inputs],
+    )
+    _print_table(("output", "type"), [(o.name, o.type) for o in signature.outputs])
+    compared = ("rows", "label_mismatches", "max_abs_error", "max_rel_error", "created")
+    _print_table(
+        ("parity", "with the original"),
+        [("scores agree", "yes" if version.parity_ok else "NO")]
+        + [(fact.replace("_", " "), report[fact]) for fact in compared if fact in report],
+    )
+    _print_table(
+        ("version", "aliases", "published", "sha256"),
+        [(v.version, ", ".join(v.aliases), f"{v.created:%F %T}", v.sha256[:16]) for v in versions],
+    )
+
+
+@main.command(epilog="Example: sqlml sql \"SELECT * FROM PREDICT('churn', TABLE(customers))\"")
+@click.argument("statement")
+@click.option("--limit", type=click.IntRange(min=1), help=f"Rows to print; a table ends at {ROWS}.")
+@_master
+@_json
+def sql(statement: str, limit: int | None, master: str | None, as_json: bool) -> None:
+    """Run one SQL statement on a local Spark with PREDICT; tables stay in this directory.
+
+    --json prints one JSON object a line.
+    """
+    from sqlml.spark.install import install
+    from sqlml.spark.session import local_session
+
+    spark = local_session(master=master)
+    try:
+        install(spark)
+        result = spark.sql(statement.strip().removesuffix(";"))
+        if not result.columns:
+            return  # a CREATE TABLE has nothing to show
+        if as_json:
+            for line in _json_lines(result, limit):
+                click.echo(line)
+        else:
+            result.show(limit or ROWS, truncate=False)
+    finally:
+        spark.stop()
+
+
+@main.command(epilog="Example: sqlml doctor")
+@_master
+@_json
+def doctor(master: str | None, as_json: bool) -> None:
+    """Check Java, Spark, packages, registry and executors, and say how to mend them."""
+    from sqlml.doctor import examine
+
+    checks = []
+    for check in examine(master):
+        checks.append(check)
+        if not as_json:
+            _print_check(check)
+    if as_json:
+        _print_json([dataclasses.asdict(check) for check in checks])
+    if not all(check.ok for check in checks):
+        raise SystemExit(1)
+
+
+def spark_message(text: str) -> str:
+    r"""Spark's message without the plan and the stack that come after it.
+
+    >>> spark_message("[X] No column a. SQLSTATE: 1; line 1 pos 7;\n'Project ['a]\n+- Range")
+    '[X] No column a. SQLSTATE: 1; line 1 pos 7'
+    """
+    kept = []
+    for line in text.strip().split("JVM stacktrace:")[0].splitlines():
+        if re.match(r"'|[+:]- |\s+at |\s*Caused by:", line):
+            break
+        kept.append(line)
+    if any("ERROR XSDB6" in line for line in text.splitlines()):
+        return (
+            "Another process has the tables of this directory open (metastore_db). "
+            "End it first, or work in another directory."
+        )
+    return "\n".join(kept[:8]).rstrip().rstrip(";")
+
+
+def _json_lines(result: Any, limit: int | None) -> Iterable[str]:
+    from pyspark.sql import functions as F
+
+    rows = result if limit is None else result.limit(limit)
+    as_text = F.to_json(F.struct("*"), {"ignoreNullFields": "false"})
+    return (row[0] for row in rows.select(as_text).toLocalIterator())
+
+
+def _print_json(value: Any) -> None:
+    # What JSON has no form for, a time for one, is its text.
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for row in rows:
+        table.add_row(*("-" if value is None else str(value) for value in row))
+    Console(markup=False, highlight=False).print(table)
+    click.echo()
+
+
+def _print_check(check: Check) -> None:
+    mark = click.style("✓", fg="green") if check.ok else click.style("✗", fg="red")
+    click.echo(f"{mark} {check.name:13} {check.found}")
+    if check.advice:
+        click.echo(f"  {'':13} → {check.advice}")
+
+
+def _aliases(version: Version) -> str:
+    return "".join(f" @{alias}" for alias in version.aliases)

@@ -1,0 +1,147 @@
+"""What the original refuses is recorded, and scores NULL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+import sqlml
+from sqlml.convert import Answer
+from sqlml.parity import accepting
+from sqlml.score import Scorer
+
+if TYPE_CHECKING:
+    from sqlml import ParityReport
+
+X = np.linspace(1.0, 5.0, 20).reshape(-1, 1)
+
+
+def inputs(report: ParityReport) -> dict[str, Any]:
+    return {i.name: i for i in report.signature.inputs}
+
+
+def test_missing_values_and_infinities_that_the_original_refuses_score_null(
+    people: pd.DataFrame, churn: np.ndarray
+) -> None:
+    rows = people[["age", "visits"]]
+    original = LogisticRegression().fit(rows, churn)
+    model = sqlml.convert(original, sample=rows)
+    report = sqlml.verify(model, original, rows)
+    assert report.ok
+    assert report.rejected == {
+        "age": ("missing values", "infinity"),
+        "visits": ("missing values",),
+    }
+    scored = Scorer(accepting(model, report.signature.inputs)).score(
+        [pa.array([30.0, None, float("nan"), float("inf"), 30.0]), pa.array([3, 3, 3, 3, None])]
+    )
+    assert [v is None for v in scored.to_pylist()] == [False, True, True, True, True]
+
+
+def test_missing_values_that_the_original_takes_are_scored(people: pd.DataFrame) -> None:
+    rows = people[["age", "visits"]]
+    original = HistGradientBoostingRegressor(max_iter=5).fit(rows, people.age)
+    report = sqlml.verify(sqlml.convert(original, sample=rows), original, rows)
+    assert report.ok
+    assert all(i.takes_missing and i.takes_infinite for i in report.signature.inputs)
+
+
+def test_unknown_categories_that_the_original_refuses_score_null(
+    people: pd.DataFrame, churn: np.ndarray
+) -> None:
+    """Of strings and of integers, known values that the sample lacks included."""
+    encoder = make_column_transformer((OneHotEncoder(), ["plan", "code"]))
+    original = make_pipeline(encoder, LogisticRegression()).fit(people[["plan", "code"]], churn)
+    sample = people.loc[people.plan != "pro", ["plan", "code"]]
+    model = sqlml.convert(original, sample=sample)
+    report = sqlml.verify(model, original, sample)
+    assert report.ok
+    assert inputs(report)["plan"].categories == ("basic", "plus", "pro")
+    assert inputs(report)["code"].categories == (3, 5, 9)
+    assert report.rejected["plan"] == ("missing values", "unknown values")
+    scored = Scorer(accepting(model, report.signature.inputs)).score(
+        [pa.array(["pro", "free", None, "", "pro"]), pa.array([9, 9, 9, 9, 4])]
+    )
+    assert [v is None for v in scored.to_pylist()] == [False, True, True, True, True]
+
+
+def test_unknown_categories_that_the_original_takes_are_scored(
+    people: pd.DataFrame, churn: np.ndarray
+) -> None:
+    encoder = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["plan", "member"]))
+    rows = people[["plan", "member"]]
+    original = make_pipeline(encoder, LogisticRegression()).fit(rows, churn)
+    report = sqlml.verify(sqlml.convert(original, sample=rows), original, rows)
+    assert report.ok
+    assert inputs(report)["plan"].categories is None
+
+
+def test_none_and_nan_are_told_apart_as_the_sample_has_them(churn: np.ndarray) -> None:
+    """scikit-learn holds them for two categories; SQL has one NULL."""
+    rows = pd.DataFrame({"plan": np.where(np.arange(len(churn)) % 3 == 0, None, "basic")})
+    rows["other"] = ["x", "y"] * (len(rows) // 2)
+    original = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(rows, churn)
+    report = sqlml.verify(sqlml.convert(original, sample=rows), original, rows)
+    assert report.ok
+    assert inputs(report)["plan"].takes_missing
+    assert not inputs(report)["other"].takes_missing
+
+
+def test_an_array_of_numbers_is_a_sample(people: pd.DataFrame, churn: np.ndarray) -> None:
+    rows = people[["age", "visits"]].to_numpy()
+    original = make_pipeline(SimpleImputer(), LogisticRegression()).fit(rows, churn)
+    report = sqlml.verify(sqlml.convert(original, sample=rows), original, rows)
+    assert report.ok
+    assert [i.takes_missing for i in report.signature.inputs] == [True, True]
+
+
+def test_an_original_that_refuses_zero_cannot_be_published(stand_in: Any) -> None:
+    """A signature has no way to say it."""
+
+    def says(rows: np.ndarray) -> Answer:
+        if (rows == 0).any():
+            raise ValueError("The data must be strictly positive.")
+        return Answer(2 * rows[:, 0])
+
+    report = sqlml.verify(stand_in.doubling(), stand_in.Model(says), frame())
+    assert not report.ok
+    assert report.worst_rows[0].kind == "zero x"
+    with pytest.raises(sqlml.SqlmlError, match="raises ValueError: The data must be strictly"):
+        report.raise_if_different()
+
+
+def test_an_original_may_refuse_magnitudes_far_out_of_the_sample(stand_in: Any) -> None:
+    def says(rows: np.ndarray) -> Answer:
+        if np.nanmax(np.abs(rows)) > 1000:
+            raise ValueError("too large")
+        return Answer(2 * rows[:, 0])
+
+    assert sqlml.verify(stand_in.doubling(), stand_in.Model(says), frame()).ok
+
+
+def test_the_rows_beside_a_refused_one_are_still_compared(stand_in: Any) -> None:
+    """An original that raises on missing values, and one that is wrong at infinity."""
+
+    def says(rows: np.ndarray) -> Answer:
+        if np.isnan(rows).any():
+            raise ValueError("Input contains NaN.")
+        return Answer(np.where(np.isinf(rows[:, 0]), 7.0, 2 * rows[:, 0]))
+
+    report = sqlml.verify(stand_in.doubling(), stand_in.Model(says), frame())
+    assert not report.ok
+    assert {w.kind for w in report.worst_rows} == {"infinite x"}
+    assert report.rejected == {"x": ("missing values",)}
+
+
+def frame() -> pd.DataFrame:
+    return pd.DataFrame(X, columns=["x"])

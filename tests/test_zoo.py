@@ -1,0 +1,212 @@
+"""Every model of the zoo scores in SQL as in its own framework, on every path.
+
+Paths are held to two rules: the numbers are the framework's own (within the bounds of
+parity), and they are the same on every path, to the last bit.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyspark.sql import functions as F
+
+import sqlml
+from sqlml.errors import ModelNotFoundError, NotConvertibleError, ParityError
+from sqlml.score import Scorer
+from sqlml.score.outputs import derive
+
+from .zoo import REFUSED, ZOO
+from .zoo.parity import assert_parity, assert_same
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from sqlml import ScoringModel
+
+    from .zoo import Case
+
+ROW = "row number"
+numbers = itertools.count()
+
+
+# The paths. Each takes a case, its published model and the name of a view with its rows,
+# and gives a column per output, in the order of the rows.
+
+
+def engine(case: Case, model: ScoringModel) -> pd.DataFrame:
+    """The engine alone, in one batch."""
+    names = [i.name for i in model.signature.inputs]
+    table = case.fitted.table(names)
+    columns = [table[name].combine_chunks() for name in names]
+    return frame(derive(model, Scorer(model).score(columns)))
+
+
+def table_form(spark: SparkSession, case: Case, model: ScoringModel, view: str) -> pd.DataFrame:
+    outputs = ", ".join(quoted(o.name) for o in model.signature.outputs)
+    query = f"SELECT `{ROW}`, {outputs} FROM PREDICT('{case.id}', TABLE({view}))"
+    return in_order(spark.sql(query))
+
+
+def scalar_form(spark: SparkSession, case: Case, model: ScoringModel, view: str) -> pd.DataFrame:
+    scores = f"predict('{case.id}', *) AS prediction"
+    if model.has_probabilities and model.task == "classification":
+        scores += f", predict_proba('{case.id}', *) AS probabilities"
+    return in_order(spark.sql(f"SELECT `{ROW}`, {scores} FROM {view}"))
+
+
+def arrow_function(spark: SparkSession, case: Case, model: ScoringModel, view: str) -> pd.DataFrame:
+    sqlml.register(spark, "zoo_arrow", case.id)
+    return in_order(spark.sql(called("zoo_arrow", model, view)))
+
+
+def pandas_function(
+    spark: SparkSession, case: Case, model: ScoringModel, view: str
+) -> pd.DataFrame:
+    sqlml.register(spark, "zoo_pandas", case.id, vectorized="pandas")
+    return in_order(spark.sql(called("zoo_pandas", model, view)))
+
+
+def column(spark: SparkSession, case: Case, model: ScoringModel, view: str) -> pd.DataFrame:
+    arguments = [F.col(quoted(i.name)) for i in model.signature.inputs]
+    score = sqlml.udf(case.id)(*arguments)
+    return in_order(spark.table(view).select(f"`{ROW}`", score.alias("prediction")))
+
+
+PATHS: Mapping[str, Callable[[SparkSession, Case, ScoringModel, str], pd.DataFrame]] = {
+    "table-form": table_form,
+    "scalar-form": scalar_form,
+    "arrow-function": arrow_function,
+    "pandas-function": pandas_function,
+    "column": column,
+}
+
+
+def called(function: str, model: ScoringModel, view: str) -> str:
+    arguments = ", ".join(quoted(i.name) for i in model.signature.inputs)
+    return f"SELECT `{ROW}`, {function}({arguments}) AS prediction FROM {view}"
+
+
+def quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def in_order(scored: DataFrame) -> pd.DataFrame:
+    table = scored.toArrow().sort_by(ROW).drop_columns([ROW])
+    return frame({name: table[name] for name in table.column_names})
+
+
+def frame(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pd.DataFrame:
+    """Arrow columns as Python values, None for NULL; a struct as the columns in it."""
+    found = {}
+    for name, values in columns.items():
+        items = values.to_pylist()
+        if pa.types.is_map(values.type):
+            items = [None if item is None else dict(item) for item in items]
+        if pa.types.is_struct(values.type):
+            for field in values.type:
+                found[field.name] = [None if i is None else i[field.name] for i in items]
+        else:
+            found[name] = items
+    return pd.DataFrame(found, dtype=object)
+
+
+# What the cases share: each is published, and its rows become a view, once.
+
+
+@pytest.fixture(scope="session")
+def published(registry: str) -> Callable[[Case], ScoringModel]:
+    outcomes: dict[Case, ScoringModel | Exception] = {}
+
+    def model(case: Case) -> ScoringModel:
+        if case not in outcomes:
+            try:
+                sqlml.publish(case.fitted.model, case.id, sample=case.fitted.sample)
+                outcomes[case] = sqlml.load(case.id)
+            except Exception as error:  # raised again by every test of the case
+                outcomes[case] = error
+        outcome = outcomes[case]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    return model
+
+
+@pytest.fixture(scope="session")
+def engine_scores(published: Callable[[Case], ScoringModel]) -> Callable[[Case], pd.DataFrame]:
+    scores: dict[Case, pd.DataFrame] = {}
+
+    def of(case: Case) -> pd.DataFrame:
+        if case not in scores:
+            scores[case] = engine(case, published(case))
+        return scores[case]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def view(
+    spark: SparkSession, published: Callable[[Case], ScoringModel]
+) -> Iterator[Callable[[Case], str]]:
+    """A view of a case's rows: columns in another order than the model's, and one more."""
+    names: dict[Case, str] = {}
+
+    def of(case: Case) -> str:
+        if case not in names:
+            rows = case.fitted.table([i.name for i in published(case).signature.inputs])
+            rows = rows.select(rows.column_names[::-1])
+            rows = rows.append_column(ROW, pa.array(range(len(rows))))
+            names[case] = f"zoo_{next(numbers)}"
+            spark.createDataFrame(rows).createOrReplaceTempView(names[case])
+        return names[case]
+
+    yield of
+    for name in names.values():
+        spark.catalog.dropTempView(name)
+
+
+@pytest.mark.parametrize("case", ZOO, ids=str)
+def test_the_engine_gives_the_frameworks_own_scores(
+    case: Case,
+    published: Callable[[Case], ScoringModel],
+    engine_scores: Callable[[Case], pd.DataFrame],
+) -> None:
+    assert_parity(engine_scores(case), case, published(case))
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("case", ZOO, ids=str)
+def test_spark_gives_the_frameworks_own_scores(
+    case: Case,
+    path: str,
+    spark: SparkSession,
+    view: Callable[[Case], str],
+    published: Callable[[Case], ScoringModel],
+    engine_scores: Callable[[Case], pd.DataFrame],
+) -> None:
+    model = published(case)
+    scores = PATHS[path](spark, case, model, view(case))
+    assert_parity(scores, case, model)
+    assert_same(scores, engine_scores(case))
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=str)
+def test_what_cannot_be_converted_faithfully_is_refused(case: Case, registry: str) -> None:
+    """A case that fails here can be published by now: it belongs in the zoo."""
+    with pytest.raises((NotConvertibleError, ParityError)):
+        sqlml.publish(case.fitted.model, case.id, sample=case.fitted.sample)
+    with pytest.raises(ModelNotFoundError):
+        sqlml.load(case.id)
+
+
+def test_the_zoo_is_large_and_says_each_thing_once() -> None:
+    ids = [case.id for case in (*ZOO, *REFUSED)]
+    assert len(ZOO) >= 40
+    assert len(set(ids)) == len(ids)
+    assert {case.id.split("-")[0] for case in ZOO} == {"sklearn", "xgboost", "lightgbm"}

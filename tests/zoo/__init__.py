@@ -1,0 +1,23 @@
+"""The zoo: one table of models, crossed with every path that a score can take.
+
+`ZOO` are the models that must score in SQL as in their framework; `REFUSED` those that
+must not be published. There is no third kind: a case moves when a converter is mended.
+"""
+
+from .boosters import LIGHTGBM, XGBOOST
+from .case import Answer, Case, Fitted
+from .refused import REFUSED
+from .sklearn_estimators import ESTIMATORS
+from .sklearn_pipelines import PIPELINES
+from .sklearn_trees import COMBINED, TREES
+
+ZOO: tuple[Case, ...] = (
+    *ESTIMATORS,
+    *TREES,
+    *COMBINED,
+    *PIPELINES,
+    *XGBOOST,
+    *LIGHTGBM,
+)
+
+__all__ = ["REFUSED", "ZOO", "Answer", "Case", "Fitted"]

@@ -1,0 +1,200 @@
+"""What has no faithful form yet: each must be refused, never published with other scores."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, RadiusNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from . import data
+from .boosters import LC, LR, XC
+from .case import Case, trained
+
+categories = partial(data.customers, category=True)
+
+
+def two_labels(z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.column_stack([data.zero_one(z, rng), data.zero_one(-z * z + 1, rng)])
+
+
+def one_class(z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.zeros(len(z), dtype=np.int64)
+
+
+class Clipped(TransformerMixin, BaseEstimator):
+    """A step of the author's own."""
+
+    def fit(self, X: Any, y: Any = None) -> Clipped:
+        self.fitted_ = True
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        return np.clip(np.asarray(X), -1, 1)
+
+
+class Contrary(LogisticRegression):
+    """A converter for the base class would convert it, and score it the wrong way round."""
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        return super().predict_proba(X)[:, ::-1]
+
+
+def logistic(y: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An objective that a library knows nothing of."""
+    p = 1 / (1 + np.exp(-predicted))
+    return p - y, p * (1 - p)
+
+
+REFUSED = (
+    Case(
+        "sklearn-hgb-categories",
+        trained(
+            lambda: HistGradientBoostingClassifier(max_iter=20, categorical_features=[0, 2]),
+            partial(data.counts, most=6),
+            data.yes_no,
+        ),
+        why="the sets of categories were read as thresholds",
+    ),
+    Case(
+        "sklearn-hgb-text-categories",
+        trained(lambda: HistGradientBoostingClassifier(max_iter=20), categories, data.yes_no),
+        why="categories are text in SQL and codes in the model",
+    ),
+    Case(
+        "sklearn-isotonic", trained(IsotonicRegression, partial(data.numbers, width=1), data.number)
+    ),
+    Case(
+        "sklearn-radius-neighbours",
+        trained(
+            lambda: RadiusNeighborsClassifier(5.0, outlier_label="most_frequent"),
+            data.numbers,
+            data.yes_no,
+        ),
+        why="failed when scored",
+    ),
+    Case(
+        "sklearn-tfidf",
+        trained(
+            lambda: make_pipeline(
+                ColumnTransformer([("words", TfidfVectorizer(), "text")], remainder="passthrough"),
+                LogisticRegression(max_iter=500),
+            ),
+            data.reviews,
+            data.yes_no,
+        ),
+        why="lower case and tokens of Python and of ONNX Runtime differ",
+    ),
+    Case(
+        "sklearn-neighbours-by-distance",
+        trained(lambda: KNeighborsRegressor(weights="distance"), data.numbers, data.number),
+    ),
+    Case(
+        "sklearn-neighbours-ties",
+        trained(
+            lambda: KNeighborsClassifier(n_neighbors=4),
+            partial(data.numbers, decimals=0),
+            data.yes_no,
+        ),
+        why="which of several rows at one distance is the nearest is not said anywhere",
+    ),
+    Case(
+        "sklearn-boosting-upon-linear",
+        trained(
+            lambda: GradientBoostingRegressor(init=LinearRegression(), n_estimators=10),
+            data.numbers,
+            data.number,
+        ),
+        why="the first model sees float32 too",
+    ),
+    Case(
+        "sklearn-lambda",
+        trained(
+            lambda: make_pipeline(FunctionTransformer(lambda X: np.sin(X)), LinearRegression()),
+            data.numbers,
+            data.number,
+        ),
+        why="any Python code",
+    ),
+    Case(
+        "sklearn-custom-step",
+        trained(
+            lambda: make_pipeline(StandardScaler(), Clipped(), LinearRegression()),
+            data.numbers,
+            data.number,
+        ),
+        why="any Python code",
+    ),
+    Case(
+        "sklearn-subclass",
+        trained(Contrary, data.numbers, data.yes_no),
+        why="a subclass scores in its own way",
+    ),
+    Case(
+        "sklearn-two-labels",
+        trained(lambda: RandomForestClassifier(10), data.numbers, two_labels),
+        why="several labels at once have no place in the output columns",
+    ),
+    Case(
+        "sklearn-two-labels-wrapped",
+        trained(lambda: MultiOutputClassifier(LogisticRegression()), data.numbers, two_labels),
+        why="several labels at once have no place in the output columns",
+    ),
+    Case(
+        "xgboost-categories",
+        trained(partial(XC, enable_categorical=True), categories, data.zero_one),
+        why="categories are text in SQL and codes in the model",
+    ),
+    Case(
+        "xgboost-custom-objective",
+        trained(partial(XC, objective=logistic), data.numbers, data.zero_one),
+        why="the link from raw score to probability is unknown",
+    ),
+    Case(
+        "xgboost-one-class",
+        trained(XC, data.numbers, one_class),
+    ),
+    Case(
+        "lightgbm-categories",
+        trained(LC, categories, data.yes_no),
+        why="categories are text in SQL and codes in the model",
+    ),
+    Case(
+        "lightgbm-integer-categories",
+        trained(
+            LC,
+            data.counts,
+            data.yes_no,
+            fit=lambda model, X, y: model.fit(X, y, categorical_feature=["n0"]),
+        ),
+        why="the sets of categories were read as thresholds",
+    ),
+    Case(
+        "lightgbm-one-class",
+        trained(LC, data.numbers, one_class),
+    ),
+    Case(
+        "lightgbm-linear-tree",
+        trained(partial(LR, linear_tree=True), data.numbers, data.number),
+        why="the linear models in the leaves were left out",
+    ),
+    Case(
+        "lightgbm-custom-objective",
+        trained(partial(LC, objective=logistic), data.numbers, data.zero_one),
+        why="the link from raw score to probability is unknown",
+    ),
+)
