@@ -168,7 +168,7 @@ def sql(statement: str, limit: int | None, master: str | None, as_json: bool) ->
 
     --json prints one JSON object a line.
     """
-    from sqlml.spark.install import install
+    from sqlml.spark.installation import install
     from sqlml.spark.session import local_session
 
     spark = local_session(master=master)

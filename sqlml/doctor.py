@@ -156,7 +156,7 @@ def _spark(machine: Machine) -> Finding:
 
 
 def _predict(machine: Machine) -> Finding:
-    from sqlml.spark.install import install
+    from sqlml.spark.installation import install
 
     install(machine.spark)
     return True, "known to this Spark", ""

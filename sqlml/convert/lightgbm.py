@@ -280,6 +280,19 @@ def _zeros_missing(g: Graph, x: str, features: list[int]) -> str:
     return g.node("Where", present, columns, g.const(float("nan"), "float64"))
 
 
+def _beyond_zeros(threshold: Any) -> Any:
+    """Thresholds moved out of the band that LightGBM takes for zero.
+
+    Its predictor leaves values within ±_ZERO out of a row, so that they are 0.0: all of them
+    go the way of 0.0, wherever in the band the threshold lies.
+    """
+    import numpy as np
+
+    below = np.nextafter(-_ZERO, -np.inf)
+    threshold = np.where((threshold >= -_ZERO) & (threshold < 0), below, threshold)
+    return np.where((threshold >= 0) & (threshold < _ZERO), _ZERO, threshold)
+
+
 def _tree(source: _Source, facts: dict[str, str], zeroed: dict[int, int]) -> Tree:
     """The tree; `zeroed` collects the features whose zeros are missing values.
 
@@ -307,7 +320,7 @@ def _tree(source: _Source, facts: dict[str, str], zeroed: dict[int, int]) -> Tre
         return np.array(facts[key].split(), np.float64 if kind is float else np.int64)
 
     feature, decision = numbers("split_feature", int), numbers("decision_type", int)
-    threshold = numbers("threshold", float)
+    threshold = _beyond_zeros(numbers("threshold", float))
     default_left, missing = (decision & 2) > 0, (decision >> 2) & 3
     for f in np.unique(feature[missing == 1]):
         zeroed.setdefault(int(f), source.features + len(zeroed))

@@ -1,6 +1,6 @@
 """Spark: PREDICT in every session, and one model as one function."""
 
-from sqlml.spark.install import install
-from sqlml.spark.register import register, udf
+from sqlml.spark.installation import install
+from sqlml.spark.registration import register, udf
 
 __all__ = ["install", "register", "udf"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import warnings
@@ -144,7 +145,8 @@ def test_large_forests_are_compared_in_bounded_rows(
     people: pd.DataFrame, churn: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Thresholds that have no row of their own share rows."""
-    monkeypatch.setattr("sqlml.parity.verify.EDGE_ROWS", 500)
+    module = importlib.import_module("sqlml.parity.verify")  # the name is the function's
+    monkeypatch.setattr(module, "EDGE_ROWS", 500)
     rows = people[["age", "visits"]]
     forest = RandomForestClassifier(10, random_state=0).fit(rows, churn)
     groups: list[str] = []
@@ -155,7 +157,7 @@ def test_large_forests_are_compared_in_bounded_rows(
             groups.append(group.kind)
             yield group
 
-    monkeypatch.setattr("sqlml.parity.verify.split_groups", watched)
+    monkeypatch.setattr(module, "split_groups", watched)
     report = sqlml.verify(sqlml.convert(forest, sample=rows), forest, rows)
     assert report.ok
     assert report.edge_rows < 900
