@@ -298,7 +298,7 @@ class RegistryUnavailableError(SqlmlError):
         self.uri, self.reason = uri, reason
         super().__init__(
             f"The MLflow registry at {uri} does not answer ({reason}). "
-            "Check MLFLOW_TRACKING_URI, or run: sqlml doctor"
+            "Check MLFLOW_TRACKING_URI, or run sqlml doctor."
         )
 
 

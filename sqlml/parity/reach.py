@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 # (rows, trees) pairs that are walked at once.
 PAIRS = 1_000_000
 
+FAR = 1e38
+"""A limit beyond this limits nothing: scikit-learn's split of missing values from all numbers
+is one at infinity, and numbers that large are refused by originals that narrow to float32."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -172,16 +176,22 @@ def _changes(
         trace = ensemble.columns[feature] if feature < len(ensemble.columns) else None
         if trace is None:
             continue
-        value = float(trace.back(np.array([_between(low.get(feature), high.get(feature))]))[0])
+        value = float(
+            trace.back(np.array([_between(low.get(feature, -np.inf), high.get(feature, np.inf))]))[
+                0
+            ]
+        )
         if np.isfinite(value):
             changes[trace.input] = value
     return changes
 
 
-def _between(low: float | None, high: float | None) -> float:
-    if low is None:
-        assert high is not None
+def _between(low: float, high: float) -> float:
+    """A number between the limits, near to one of them where the other is out of reach."""
+    if low < -FAR and high > FAR:
+        return 0.0
+    if low < -FAR:
         return high - 0.01 * max(1.0, abs(high))
-    if high is None:
+    if high > FAR:
         return low + 0.01 * max(1.0, abs(low))
     return low + (high - low) / 2

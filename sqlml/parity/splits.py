@@ -10,7 +10,7 @@ import numpy as np
 from sqlml import types
 from sqlml.parity.edges import MISSING, changed_rows
 from sqlml.parity.original import Group
-from sqlml.parity.reach import Arrival, arrivals
+from sqlml.parity.reach import FAR, Arrival, arrivals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -75,7 +75,8 @@ def _places(
 
     def add(index: int, arrival: Arrival, values: tuple[Any, ...]) -> None:
         key = (index, arrival.base, tuple(sorted(arrival.changes.items())), values)
-        if values:
+        # Without values too: a split that tells missing from all numbers has none beside it.
+        if values or inputs[index].takes_missing:
             places.setdefault(key, _Place(index, arrival.base, arrival.changes, values))
 
     thresholds: dict[tuple[int, tuple[Any, ...]], None] = {}
@@ -126,7 +127,7 @@ def _beside(trace: Trace, threshold: Any, field: Any) -> tuple[Any, ...]:
 
 def _near(values: Array, field: Any, exact: bool = False) -> tuple[Any, ...]:
     """The numbers as values of the column, with neighbours where rounding blurs them."""
-    values = values[np.isfinite(values)]
+    values = values[np.abs(values) < FAR]  # NaN is not
     if not len(values):
         return ()
     kind = field.type

@@ -13,6 +13,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifi
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeRegressor
 
 import sqlml
 from sqlml.convert.ensemble import floor32
@@ -31,7 +32,7 @@ from .tampering import (
 
 if TYPE_CHECKING:
     import pandas as pd
-    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+    from sklearn.tree import DecisionTreeClassifier
 
 
 def up(threshold: np.float64) -> np.float32:
@@ -110,6 +111,18 @@ def test_a_flipped_missing_direction_is_found(
             assert not sqlml.verify(flipped, original, holes).ok, f"node {node}"
             flips += 1
     assert flips > 2
+
+
+def test_a_split_of_missing_values_from_all_numbers_is_compared(holes: pd.DataFrame) -> None:
+    """Its threshold is infinite, where the original refuses rows."""
+    original = DecisionTreeRegressor(max_depth=3, random_state=0)
+    original.fit(holes, np.where(holes.age.isna(), 0, 30) + holes.visits.fillna(20))
+    model = sqlml.convert(original, sample=holes)
+    assert sqlml.verify(model, original, holes).ok
+    infinite = np.flatnonzero(np.abs(splits(model)) > 1e38)
+    assert len(infinite)
+    for node in infinite:
+        assert not sqlml.verify(tampered(model, flip_missing(node)), original, holes).ok
 
 
 def test_one_changed_weight_is_found(people: pd.DataFrame) -> None:
