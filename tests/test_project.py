@@ -89,6 +89,16 @@ def test_examples_in_docstrings_run(name: str) -> None:
     assert results.failed == 0
 
 
+def test_every_room_is_in_the_architecture() -> None:
+    """docs/architecture.md says of each module at the top what it knows."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = [
+        f"{module.name}/" if module.ispkg else f"{module.name}.py"
+        for module in pkgutil.iter_modules(sqlml.__path__)
+    ]
+    assert [room for room in rooms if not re.search(rf"^\| `(sqlml/)?{room}`", text, re.M)] == []
+
+
 def conditions() -> list[str]:
     """The conditions of every error that can be raised."""
     tree = [errors.SqlmlError]

@@ -7,6 +7,6 @@
 
 from sqlml.parity.domain import accepting
 from sqlml.parity.report import ParityReport, WorstRow
-from sqlml.parity.verify import verify
+from sqlml.parity.verification import verify
 
 __all__ = ["ParityReport", "WorstRow", "accepting", "verify"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import warnings
@@ -17,7 +16,7 @@ import sqlml
 from sqlml import ParityReport
 from sqlml.convert import Answer
 from sqlml.errors import SampleError
-from sqlml.parity import splits
+from sqlml.parity import splits, verification
 
 if TYPE_CHECKING:
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -145,8 +144,7 @@ def test_large_forests_are_compared_in_bounded_rows(
     people: pd.DataFrame, churn: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Thresholds that have no row of their own share rows."""
-    module = importlib.import_module("sqlml.parity.verify")  # the name is the function's
-    monkeypatch.setattr(module, "EDGE_ROWS", 500)
+    monkeypatch.setattr(verification, "EDGE_ROWS", 500)
     rows = people[["age", "visits"]]
     forest = RandomForestClassifier(10, random_state=0).fit(rows, churn)
     groups: list[str] = []
@@ -157,7 +155,7 @@ def test_large_forests_are_compared_in_bounded_rows(
             groups.append(group.kind)
             yield group
 
-    monkeypatch.setattr(module, "split_groups", watched)
+    monkeypatch.setattr(verification, "split_groups", watched)
     report = sqlml.verify(sqlml.convert(forest, sample=rows), forest, rows)
     assert report.ok
     assert report.edge_rows < 900
