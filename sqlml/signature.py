@@ -26,6 +26,8 @@ class Input:
     """A NULL (or NaN) reaches the model as its missing value; else such a row scores NULL."""
     takes_infinite: bool = True
     """±infinity is scored; else such a row scores NULL."""
+    largest: float | None = None
+    """Finite numbers of a larger magnitude are not taken: such a row scores NULL."""
     categories: tuple[Category, ...] | None = None
     """The only values that the original scores, else it raises and such a row scores NULL.
     None: every value is scored."""

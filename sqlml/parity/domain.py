@@ -49,6 +49,8 @@ def rejected(inputs: Sequence[Input]) -> dict[str, tuple[str, ...]]:
             what.append("missing values")
         if not field.takes_infinite:
             what.append("infinity")
+        if field.largest is not None:
+            what.append(f"numbers beyond {field.largest:g}")
         if field.categories is not None:
             what.append("unknown values")
         if what:

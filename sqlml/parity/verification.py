@@ -18,6 +18,7 @@ from sqlml.errors import ParityError, SampleError, SqlmlError, listed
 from sqlml.parity.compare import Difference, Expected, differences
 from sqlml.parity.domain import accepting, probed, rejected
 from sqlml.parity.edges import Edges
+from sqlml.parity.limits import limited
 from sqlml.parity.original import Group, Original, Outcome, by_dtypes, whole
 from sqlml.parity.provenance import facts_of
 from sqlml.parity.report import BOUNDS, ParityReport, WorstRow
@@ -82,6 +83,7 @@ def verify(scoring_model: ScoringModel, model: Any, sample: Any) -> ParityReport
     proto = onnx.load_from_string(scoring_model.onnx)
     edges = Edges(rows, inputs, facts_of(proto))
     found, outcomes = probed(edges, original.outcomes(edges.probes()))
+    found = limited(found, edges, original)
     scoring = accepting(scoring_model, found)
 
     edges = Edges(rows, tuple(found), edges.facts, edges.markers)

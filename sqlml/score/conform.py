@@ -65,6 +65,8 @@ def conform(column: pa.Array, field: Input) -> tuple[Vector, Vector | None]:
         refused = missing if not field.takes_missing else np.zeros(len(values), bool)
         if not field.takes_infinite:
             refused = refused | np.isinf(values)
+        if field.largest is not None:
+            refused = refused | (np.isfinite(values) & (np.abs(values) > field.largest))
     else:
         missing = (
             column.is_null().to_numpy(zero_copy_only=False)

@@ -27,7 +27,7 @@ class Scorer:
     >>> from sklearn.linear_model import LinearRegression
     >>> X = np.array([[0.0], [1.0], [2.0]])
     >>> model = sqlml.convert(LinearRegression().fit(X, 2 * X[:, 0] + 1), sample=X)
-    >>> Scorer(model).score([pa.array([3.0, None])]).to_pylist()
+    >>> [v and round(v, 9) for v in Scorer(model).score([pa.array([3.0, None])]).to_pylist()]
     [7.0, None]
     """
 

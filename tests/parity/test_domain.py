@@ -13,7 +13,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 import sqlml
 from sqlml.convert import Answer
@@ -54,6 +55,28 @@ def test_missing_values_that_the_original_takes_are_scored(people: pd.DataFrame)
     report = sqlml.verify(sqlml.convert(original, sample=rows), original, rows)
     assert report.ok
     assert all(i.takes_missing and i.takes_infinite for i in report.signature.inputs)
+
+
+def test_numbers_that_overflow_where_the_original_refuses_them_score_null(
+    people: pd.DataFrame, churn: np.ndarray
+) -> None:
+    """A tree narrows what the scaler gives to float32, and raises where that overflows."""
+    rows = people[["age", "visits"]]
+    original = make_pipeline(StandardScaler(), DecisionTreeClassifier(max_depth=3))
+    original.fit(rows, churn)
+    model = sqlml.convert(original, sample=rows)
+    report = sqlml.verify(model, original, rows)
+    assert report.ok
+    assert report.rejected["age"] == ("infinity", "numbers beyond 1e+38")
+    values = [30.0, 1e37, -1e37, 1e300, -1e300]
+    given = [pa.array(values), pa.array([3] * 5)]
+    scored = Scorer(accepting(model, report.signature.inputs)).score(given)
+    assert [v is None for v in scored.to_pylist()] == [False, False, False, True, True]
+    with pytest.raises(ValueError, match="too large"):
+        original.predict(pd.DataFrame({"age": [1e300], "visits": [3]}))
+    scaled = make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, churn)
+    found = inputs(sqlml.verify(sqlml.convert(scaled, sample=rows), scaled, rows))
+    assert found["age"].largest is None
 
 
 def test_unknown_categories_that_the_original_refuses_score_null(
