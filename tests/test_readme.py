@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import pytest
 from sqlml.cli import main
 from sqlml.convert import CONVERTERS
 
+from .documents import Block, blocks, run_sql
 from .zoo import ZOO
 
 if TYPE_CHECKING:
@@ -27,23 +27,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-@dataclass(frozen=True)
-class Block:
-    language: str
-    code: str
-    answer: str
-    """The text block right after it: the error that it gives."""
-
-    def __str__(self) -> str:
-        return self.language + " " + self.code.strip().splitlines()[0]
-
-
-BLOCKS = [
-    Block(*found)
-    for found in re.findall(
-        r"^```(sql|python|sh)\n(.*?)^```$(?:\n```text\n(.*?)\n```)?", README, re.M | re.S
-    )
-]
+BLOCKS = blocks(ROOT / "README.md")
 PYTHON = [b for b in BLOCKS if b.language == "python"]
 SQL = [b for b in BLOCKS if b.language == "sql"]
 SHELL = [b for b in BLOCKS if b.language == "sh"]
@@ -94,14 +78,7 @@ def reader(
 @pytest.mark.parametrize("block", SQL, ids=str)
 def test_sql_runs(block: Block, reader: dict[str, Any]) -> None:
     """Each query of the README has rows, or the error that stands below it."""
-    session = reader["spark"]
-    for query in block.code.split(";"):
-        if block.answer:
-            with pytest.raises(Exception, match=re.escape("[")) as raised:
-                session.sql(query).collect()
-            assert str(raised.value).strip() == block.answer
-        else:
-            assert session.sql(query).collect()
+    run_sql(reader["spark"], block)
 
 
 def test_the_python_is_four_lines() -> None:

@@ -1,11 +1,9 @@
-"""What XGBoost's and LightGBM's converters share: links, signature, a step of a pipeline."""
+"""What XGBoost's and LightGBM's converters share: links, signature, the model around them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
 
 from sqlml.convert.graph import DOUBLE, FLOAT, INT64, Graph, wire_of
 from sqlml.errors import NotConvertibleError, SampleError, did_you_mean, listed
@@ -176,108 +174,3 @@ def scoring_model(
         precision=dtype,
         metadata=dict(metadata),
     )
-
-
-# ---- a step of a pipeline that skl2onnx converts -----------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """What skl2onnx.convert_sklearn needs for one class; nothing enters its own registry.
-
-    skl2onnx writes ai.onnx.ml 3, the latest it knows: raise the model's opset to `ML_OPSET`.
-    """
-
-    shape: Callable[[Any], None]
-    """For `custom_shape_calculators`."""
-    convert: Callable[[Any, Any, Any], None]
-    """For `custom_conversion_functions`."""
-    parser: Callable[..., Any]
-    """For `custom_parsers`."""
-
-
-def operator(nodes: Callable[[Graph, Any, str], Scores], dtype: Width, name: str) -> Operator:
-    """A classifier becomes an operator with outputs label [N] and probabilities [N, K];
-    a regressor's output is [N, K], both in the width in which the framework computes.
-    """
-
-    def parser(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
-        made = scope.declare_local_operator(name, model)
-        made.inputs = list(inputs)
-        for output in _shaped(nodes, model, dtype):
-            made.outputs.append(scope.declare_local_variable(*output))
-        return made.outputs
-
-    def shape(made: Any) -> None:
-        for variable, (_, kind) in zip(
-            made.outputs, _shaped(nodes, made.raw_operator, dtype), strict=True
-        ):
-            variable.type = kind
-
-    def convert(scope: Any, made: Any, container: Any) -> None:
-        g = Graph()
-        matrix = g.concat([_double(g, v) for v in made.inputs])
-        scores = nodes(g, made.raw_operator, g.cast(matrix, ELEMENT[dtype]))
-        element = ELEMENT[dtype]
-        if scores.task == "classification":
-            label, proba = made.outputs
-            index = scores.tensor
-            if scores.role == "probabilities":
-                index = g.node("ArgMax", scores.tensor, axis=1, keepdims=0)
-                g.output(proba.full_name, scores.tensor, element, scores.width)
-            known = np.array(scores.labels)
-            named = g.const(known, "int64" if known.dtype.kind in "bi" else None)
-            g.output(label.full_name, g.node("Gather", named, index), INT64, None)
-        else:
-            g.output(made.outputs[0].full_name, scores.tensor, element, scores.width)
-        _add(scope, container, g)
-
-    return Operator(shape, convert, parser)
-
-
-def _double(g: Graph, variable: Any) -> str:
-    # scikit-learn hands over one matrix of doubles; single columns may have any numeric type.
-    return g.node("Cast", g.input(variable.full_name, FLOAT), to=DOUBLE)
-
-
-def _shaped(
-    nodes: Callable[[Graph, Any, str], Scores], model: Any, dtype: Width
-) -> list[tuple[str, Any]]:
-    """The names and types of the outputs, found by a trial run."""
-    from skl2onnx.common import data_types
-
-    number = {"float32": data_types.FloatTensorType, "float64": data_types.DoubleTensorType}[dtype]
-    scores = nodes(Graph(), model, "x")
-    if scores.task == "regression":
-        return [("variable", number([None, scores.width]))]
-    text = isinstance(scores.labels[0], str)
-    label = data_types.StringTensorType if text else data_types.Int64TensorType
-    if scores.role != "probabilities":
-        raise NotConvertibleError(
-            type(model).__name__, "within a pipeline its probabilities are needed.", ""
-        )
-    return [("label", label([None])), ("probabilities", number([None, scores.width]))]
-
-
-def _add(scope: Any, container: Any, g: Graph) -> None:
-    """Add a finished graph to skl2onnx's, under names that are free there."""
-    model = g.finish()
-    kept = {*g.inputs, *(o.name for o in model.graph.output)}
-    renamed: dict[str, str] = {}
-
-    def name(old: str) -> str:
-        if old in kept:
-            return old
-        return renamed.setdefault(old, scope.get_unique_variable_name("sqlml"))
-
-    for tensor in model.graph.initializer:
-        tensor.name = name(tensor.name)
-        container.initializers.append(tensor)
-    for node in model.graph.node:
-        node.input[:] = [name(i) for i in node.input]
-        node.output[:] = [name(o) for o in node.output]
-        node.name = scope.get_unique_operator_name(node.op_type)
-        container.nodes.append(node)
-    for entry in model.opset_import:
-        version = min(entry.version, container.target_opset_any_domain(entry.domain))
-        container.node_domain_version_pair_sets.add((entry.domain, version))

@@ -14,7 +14,7 @@ from sqlml.errors import DependencyMissingError, NotConvertibleError
 
 if TYPE_CHECKING:
     from sqlml.convert import Answer
-    from sqlml.convert.booster import Operator, Scores
+    from sqlml.convert.booster import Scores
     from sqlml.convert.ensemble import Tree
     from sqlml.convert.graph import Graph
     from sqlml.model import Label, ScoringModel
@@ -119,17 +119,6 @@ def nodes(g: Graph, model: Any, matrix: str) -> Scores:
         result = two_columns(g, result, "float64")
     width = len(source.labels)
     return Scores("classification", "probabilities", result, width, source.labels)
-
-
-def operators() -> dict[type, Operator]:
-    """What skl2onnx needs to convert a pipeline that ends in one of LightGBM's estimators."""
-    import lightgbm
-
-    from sqlml.convert.booster import operator
-
-    return {
-        getattr(lightgbm, name): operator(nodes, "float64", f"Sqlml{name}") for name in _WRAPPERS
-    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlml.convert import Answer
-    from sqlml.convert.booster import Operator, Scores
+    from sqlml.convert.booster import Scores
     from sqlml.convert.ensemble import Tree
     from sqlml.convert.graph import Graph
     from sqlml.model import ScoringModel
@@ -136,17 +136,6 @@ def nodes(g: Graph, model: Any, matrix: str) -> Scores:
         result = two_columns(g, result, "float32")
     width = max(source.outputs, 2)
     return Scores("classification", "probabilities", result, width, tuple(range(width)))
-
-
-def operators() -> dict[type, Operator]:
-    """What skl2onnx needs to convert a pipeline that ends in one of XGBoost's estimators."""
-    import xgboost
-
-    from sqlml.convert.booster import operator
-
-    return {
-        getattr(xgboost, name): operator(nodes, "float32", f"Sqlml{name}") for name in _WRAPPERS
-    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import sqlml
 from sqlml.convert import convert
 from sqlml.convert import lightgbm as converter
-from sqlml.convert.ensemble import ML_OPSET
 from sqlml.errors import NotConvertibleError, SampleError
 
-from .agreement import assert_agrees, scores, session
+from .agreement import assert_agrees, scores
 
 rng = np.random.default_rng(7)
 X = rng.normal(size=(500, 4)).round(2)
@@ -310,26 +310,10 @@ def test_a_row_has_the_same_sum_alone_and_in_a_batch():
         (Regressor(), NUMBER),
     ],
 )
-def test_the_last_step_of_a_pipeline_that_skl2onnx_converts(step, y):
-    from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import DoubleTensorType
+def test_the_last_step_of_a_scikit_learn_pipeline(step, y):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     pipeline = make_pipeline(StandardScaler(), step).fit(X, y)
-    known = converter.operators()
-    model = convert_sklearn(
-        pipeline,
-        initial_types=[("X", DoubleTensorType([None, 4]))],
-        target_opset={"": 18, "ai.onnx.ml": 3},
-        custom_parsers={kind: op.parser for kind, op in known.items()},
-        custom_shape_calculators={kind: op.shape for kind, op in known.items()},
-        custom_conversion_functions={kind: op.convert for kind, op in known.items()},
-    )
-    next(o for o in model.opset_import if o.domain == "ai.onnx.ml").version = ML_OPSET
-    *label, found = session(model.SerializeToString()).run(None, {"X": X})
-    if label:
-        np.testing.assert_array_equal(label[0], pipeline.predict(X))
-        np.testing.assert_allclose(found, pipeline.predict_proba(X), atol=1e-12)
-    else:
-        np.testing.assert_allclose(found[:, 0], pipeline.predict(X), atol=1e-12)
+    model = sqlml.convert(pipeline, sample=X)
+    assert sqlml.verify(model, pipeline, X).ok

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import xgboost as xgb
 
+import sqlml
 from sqlml.convert import convert
 from sqlml.convert import xgboost as converter
-from sqlml.convert.ensemble import ML_OPSET
 from sqlml.errors import NotConvertibleError, SampleError
 
-from .agreement import assert_agrees, scores, session
+from .agreement import assert_agrees, scores
 
 rng = np.random.default_rng(11)
 X = rng.normal(size=(400, 4)).astype(np.float32).round(1)
@@ -324,27 +324,11 @@ def test_a_row_has_the_same_score_alone_and_in_a_batch(y):
 @pytest.mark.parametrize(
     ("step", "y"), [(Classifier(), BINARY), (Classifier(), THREE), (Regressor(), TWO)]
 )
-def test_the_last_step_of_a_pipeline_that_skl2onnx_converts(step, y):
-    from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import DoubleTensorType
+def test_the_last_step_of_a_scikit_learn_pipeline(step, y):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     rows = X.astype(float)
     pipeline = make_pipeline(StandardScaler(), step).fit(rows, y)
-    known = converter.operators()
-    model = convert_sklearn(
-        pipeline,
-        initial_types=[("X", DoubleTensorType([None, 4]))],
-        target_opset={"": 18, "ai.onnx.ml": 3},
-        custom_parsers={kind: op.parser for kind, op in known.items()},
-        custom_shape_calculators={kind: op.shape for kind, op in known.items()},
-        custom_conversion_functions={kind: op.convert for kind, op in known.items()},
-    )
-    next(o for o in model.opset_import if o.domain == "ai.onnx.ml").version = ML_OPSET
-    *label, found = session(model.SerializeToString()).run(None, {"X": rows})
-    if label:
-        np.testing.assert_array_equal(label[0], pipeline.predict(rows))
-        np.testing.assert_allclose(found, pipeline.predict_proba(rows), atol=2e-6)
-    else:
-        np.testing.assert_allclose(found, pipeline.predict(rows), atol=2e-5)
+    model = sqlml.convert(pipeline, sample=rows)
+    assert sqlml.verify(model, pipeline, rows).ok
