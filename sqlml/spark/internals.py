@@ -67,7 +67,7 @@ def install_functions(
     ensure_callback_server_started(gateway)
     # A Java exception raised in a builder must arrive as itself, not as a Python traceback.
     gateway.python_parameters.propagate_java_exceptions = True
-    logging.getLogger("py4j.clientserver").addFilter(_hides_callback_errors)
+    logging.getLogger("py4j.clientserver").addFilter(_hides_answers)
     catalyst, some = _catalyst(spark), _jvm(spark).scala.Option.apply
     state = _java_session(spark).sessionState()
     registries = (
@@ -107,13 +107,17 @@ class _Builder:
         implements = ("scala.Function1",)
 
 
-def _hides_callback_errors(record: logging.LogRecord) -> bool:
+class _Answer(Py4JJavaError):  # type: ignore[misc]
+    """A `SqlmlError` on its way through py4j to the user."""
+
+
+def _hides_answers(record: logging.LogRecord) -> bool:
     # py4j logs the traceback of every exception that leaves a callback. Ours are answers to
     # the user, who reads them as the query's error.
-    return "while executing Python code" not in record.getMessage()
+    return not (record.exc_info and isinstance(record.exc_info[1], _Answer))
 
 
-def _java_error(spark: SparkSession, error: SqlmlError) -> Py4JJavaError:
+def _java_error(spark: SparkSession, error: SqlmlError) -> _Answer:
     """The error as an unchecked Java exception, which clients show as one of Spark's own.
 
     A checked one (AnalysisException) would arrive wrapped. The public constructors look a
@@ -140,7 +144,7 @@ def _java_error(spark: SparkSession, error: SqlmlError) -> Py4JJavaError:
     arguments = _context(spark)._gateway.new_array(jvm.java.lang.Object, len(given))
     for i, value in enumerate(given):
         arguments[i] = value
-    return Py4JJavaError("", constructor.newInstance(arguments))
+    return _Answer("", constructor.newInstance(arguments))
 
 
 # --- reading a call ------------------------------------------------------------------

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+
+import sqlml
 
 pytestmark = pytest.mark.usefixtures("table")
 
@@ -135,6 +139,59 @@ def test_the_condition_is_there_for_programs(spark):
     with pytest.raises(PySparkException) as raised:
         spark.sql("SELECT predict('nobody', 1)")
     assert raised.value.getCondition() == "MODEL_NOT_FOUND"
+
+
+def test_a_changed_file_is_not_scored(spark, error_of, fitted, frame):
+    """The bytes in the registry are not those that were published."""
+    from pathlib import Path
+
+    from mlflow import MlflowClient
+
+    version = sqlml.publish(fitted["worth"], "tampered", sample=frame).version
+    home = Path(MlflowClient().get_model_version_download_uri("tampered", str(version)))
+    content = bytearray((home / "model.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (home / "model.onnx").write_bytes(content)
+    message = error_of(spark, "SELECT predict('tampered', *) FROM customers")
+    assert "[CHECKSUM_MISMATCH] The file of model 'tampered/1' has sha256" in message
+    assert "it was changed after publishing. Publish it again." in message
+
+
+def test_a_model_of_somebody_elses_is_not_scored(spark, error_of, tmp_path):
+    """A version that sqlml did not publish: nothing in it is opened."""
+    from mlflow import MlflowClient
+
+    (tmp_path / "model.onnx").write_bytes(b"")
+    MlflowClient().create_registered_model("foreign")
+    MlflowClient().create_model_version("foreign", str(tmp_path))
+    message = error_of(spark, "SELECT predict('foreign', *) FROM customers")
+    assert "[MODEL_REJECTED]" in message
+    assert "sqlml publish models:/foreign/1 --name" in message
+
+
+def test_a_registry_that_is_away_is_named_and_known_models_go_on(
+    spark, error_of, fitted, frame, tmp_path, monkeypatch
+):
+    """What the application has resolved before it scores without the registry."""
+    import sqlite3
+
+    database = tmp_path / "mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+    monkeypatch.setenv("_MLFLOW_SERVER_ARTIFACT_ROOT", str(tmp_path / "artifacts"))
+    sqlml.publish(fitted["worth"], "known", sample=frame)
+    query = "SELECT count(prediction) AS n FROM PREDICT('known', TABLE(customers))"
+    assert spark.sql(query).first().n == 200
+    with contextlib.closing(sqlite3.connect(database)) as lock:
+        lock.execute("BEGIN EXCLUSIVE")
+        assert spark.sql(query).first().n == 200
+        message = error_of(spark, query.replace("known", "never_seen"))
+    assert f"[REGISTRY_UNAVAILABLE] The MLflow registry at sqlite:///{database}" in message
+    assert "Check MLFLOW_TRACKING_URI, or run sqlml doctor." in message
+
+
+def test_an_answer_to_the_user_is_no_traceback_in_the_log(spark, error_of, caplog):
+    assert "[MODEL_NOT_FOUND]" in error_of(spark, "SELECT predict('nobody', 1)")
+    assert [r.name for r in caplog.records if r.name.startswith("py4j")] == []
 
 
 def test_a_table_that_is_not_there_is_sparks_own_error(spark):
