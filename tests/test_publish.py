@@ -47,7 +47,7 @@ def test_a_published_model_is_found_under_its_name_and_alias(churn, customers):
     version = registry.resolve(f"publish-churn/{published.version}")
     assert version.sha256 == published.sha256
     assert registry.parity(version)["rows"] == published.report.rows
-    assert "Pipeline" in version.description or "LogisticRegression" in version.description
+    assert version.description.startswith("StandardScaler → LogisticRegression: classification")
 
 
 def test_what_is_published_has_the_signature_that_verification_found(churn, customers):

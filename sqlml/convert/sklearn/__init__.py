@@ -65,10 +65,16 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
         precision=precision_of(made, narrow=any(c.type == "FLOAT" for c in sample.columns)),
         metadata={
             "framework": "sklearn",
-            "estimator": name_of(model),
+            "estimator": _told(model),
             "versions": {p: version(p) for p in ("scikit-learn", "skl2onnx", "onnx")},
         },
     )
+
+
+def _told(model: Any) -> str:
+    """A model as a list of models shows it: the steps of a pipeline, the class of others."""
+    steps = getattr(model, "steps", None) if name_of(model) == "Pipeline" else None
+    return " → ".join(name_of(step) for _, step in steps) if steps else name_of(model)
 
 
 def _part(g: Graph, index: int, column: Column) -> Part:
