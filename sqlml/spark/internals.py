@@ -184,16 +184,12 @@ class Call:
         return bool(conf.caseSensitiveAnalysis())
 
 
-def constant(argument: Argument) -> Any:
-    """The value of an argument that is one for all rows; `NotConstant` otherwise."""
-    if argument.type == "TABLE" or not argument.handle.foldable():
-        raise NotConstant
+def constant_text(argument: Argument) -> str | None:
+    """The text of an argument that is one constant string for all rows, else None."""
+    if argument.type != "STRING" or not argument.handle.foldable():
+        return None
     value = argument.handle.eval(None)
-    return str(value.toString()) if argument.type == "STRING" and value is not None else value
-
-
-class NotConstant(Exception):
-    """The argument depends on a row."""
+    return None if value is None else str(value.toString())
 
 
 def struct_fields(argument: Argument, spark: SparkSession) -> tuple[Argument, ...]:

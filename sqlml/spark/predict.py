@@ -7,7 +7,7 @@ Catalyst around one Arrow UDF; the optimizer does the rest.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlml import registry
 from sqlml.errors import (
@@ -70,7 +70,7 @@ def predict_proba(call: Call) -> internals.Expression:
         if not model.has_probabilities or model.task != "classification":
             raise OutputMissingError(
                 f"predict_proba needs a classifier with probabilities; model "
-                f"{_text_of(call.arguments[0])} is for {model.task.replace('_', ' ')} and gives "
+                f"{call.arguments[0].text} is for {model.task.replace('_', ' ')} and gives "
                 f"{', '.join(o.name for o in model.signature.outputs)}. Use predict."
             )
         return outputs.derive(model, raw)["probabilities"]
@@ -114,20 +114,15 @@ def _table_arguments(call: Call) -> _TableArguments:
             raise ArgumentError(f"PREDICT lacks its {name.upper()}. Write {_TABLE_FORM}")
     if given["data"].type != "TABLE":
         raise ArgumentError(
-            f"The DATA of PREDICT must be a table, found {_text_of(given['data'])}. "
+            f"The DATA of PREDICT must be a table, found {given['data'].text}. "
             f"Write {_TABLE_FORM} or TABLE(SELECT …)."
         )
-    prefix: Any = ""
-    if "prefix" in given:
-        try:
-            prefix = internals.constant(given["prefix"])
-        except internals.NotConstant:
-            prefix = None
-        if not isinstance(prefix, str):
-            raise ArgumentError(
-                f"The prefix of PREDICT must be a constant string, found "
-                f"{_text_of(given['prefix'])}. Write prefix => 'churn_'."
-            )
+    prefix = internals.constant_text(given["prefix"]) if "prefix" in given else ""
+    if prefix is None:
+        raise ArgumentError(
+            f"The prefix of PREDICT must be a constant string, found {given['prefix'].text}. "
+            "Write prefix => 'churn_'."
+        )
     return _TableArguments(given["model"], given["data"].handle, prefix)
 
 
@@ -141,7 +136,7 @@ def _scalar(call: Call, output: Callable[[ScoringModel, Column], Column]) -> int
     arguments: Sequence[Argument] = call.arguments[1:]
     if len(arguments) == 1 and arguments[0].type == "STRUCT" and not arguments[0].explicit:
         arguments = internals.struct_fields(arguments[0], call.spark)
-    offers = [Offer(a.name, a.type, _text_of(a), a.explicit) for a in arguments]
+    offers = [Offer(a.name, a.type, a.text, a.explicit) for a in arguments]
     places = bind_arguments(model.reference, inputs, offers, case_sensitive=call.case_sensitive)
     columns = []
     for field, place in zip(inputs, places, strict=True):
@@ -153,16 +148,7 @@ def _scalar(call: Call, output: Callable[[ScoringModel, Column], Column]) -> int
 
 
 def _resolve(argument: Argument, function: str) -> _Resolved:
-    if argument.type != "STRING":
-        raise ModelNotConstantError(_text_of(argument), function)
-    try:
-        reference = internals.constant(argument)
-    except internals.NotConstant:
-        raise ModelNotConstantError(_text_of(argument), function) from None
+    reference = internals.constant_text(argument)
     if reference is None:
-        raise ModelNotConstantError("NULL", function)
+        raise ModelNotConstantError(argument.text, function)
     return _Resolved(reference, registry.load(reference))
-
-
-def _text_of(argument: Argument) -> str:
-    return argument.text

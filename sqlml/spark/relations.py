@@ -102,11 +102,7 @@ def _model_name(call: Call) -> str:
         raise ArgumentError(
             f"{call.function} takes one argument, the model. Write {call.function}('churn')."
         )
-    argument = call.arguments[0]
-    try:
-        value = internals.constant(argument)
-    except internals.NotConstant:
-        value = None
-    if argument.type != "STRING" or value is None:
-        raise ModelNotConstantError(argument.text, call.function)
-    return str(value)
+    name = internals.constant_text(call.arguments[0])
+    if name is None:
+        raise ModelNotConstantError(call.arguments[0].text, call.function)
+    return name

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("table")
         (
             "SELECT predict(CAST(NULL AS STRING), age) FROM customers",
             "[MODEL_NOT_CONSTANT] The model of predict must be a constant string such as 'churn' "
-            "or 'churn@champion', found NULL.",
+            "or 'churn@champion', found CAST(NULL AS STRING).",
         ),
         (
             "SELECT predict(7, age) FROM customers",
