@@ -147,23 +147,24 @@ def outputs_of(
     task: Task,
     tensors: Sequence[Tensor],
     labels: Sequence[Label] = (),
-    targets: Sequence[str] = (),
 ) -> tuple[Output, ...]:
     """The output columns of the table form, by task (the contract's table).
+
+    Several targets are numbered from 1: no framework so far knows them by name.
 
     >>> [f"{o.name} {o.type}" for o in outputs_of("classification",
     ...     [Tensor("probabilities", "FLOAT", 2)], ["no", "yes"])]
     ['prediction STRING', 'probability DOUBLE', 'probabilities MAP<STRING, DOUBLE>']
     """
-    names = {t.name for t in tensors}
+    given = {t.name for t in tensors}
     if task == "regression":
-        if targets:
-            return tuple(Output(t, "DOUBLE") for t in targets)
-        return (Output("prediction", "DOUBLE"),)
+        count = tensors[0].width or 1
+        names = [f"prediction_{i + 1}" for i in range(count)] if count > 1 else ["prediction"]
+        return tuple(Output(name, "DOUBLE") for name in names)
     if task == "classification":
         kind = label_type(labels)
         prediction = (Output("prediction", kind),)
-        if "probabilities" not in names:
+        if "probabilities" not in given:
             return prediction
         return (
             *prediction,
@@ -171,7 +172,7 @@ def outputs_of(
             Output("probabilities", f"MAP<{kind}, DOUBLE>"),
         )
     if task in ("clustering", "outlier_detection"):
-        score = (Output("score", "DOUBLE"),) if "score" in names else ()
+        score = (Output("score", "DOUBLE"),) if "score" in given else ()
         return (Output("prediction", "BIGINT"), *score)
     return tuple(Output(t.name, t.type if t.width is None else f"ARRAY<{t.type}>") for t in tensors)
 

@@ -156,8 +156,6 @@ def scoring_model(
     many = scores.role == "probabilities" or scores.width > 1
     kind = "BIGINT" if scores.role == "label" else _WIRE[dtype]
     tensors = (Tensor(scores.role, kind, scores.width if many else None),)
-    # Neither framework knows its targets by name.
-    targets = [f"prediction_{i}" for i in range(scores.width)] if scores.width > 1 else []
     onnx = g.finish()  # may narrow inputs
     return ScoringModel(
         onnx=onnx.SerializeToString(deterministic=True),
@@ -166,7 +164,7 @@ def scoring_model(
                 Input(column.name, column.type, wire=wire_of(element))
                 for column, element in zip(sample.columns, g.inputs.values(), strict=True)
             ),
-            outputs_of(scores.task, tensors, scores.labels, targets),
+            outputs_of(scores.task, tensors, scores.labels),
         ),
         task=scores.task,
         tensors=tensors,

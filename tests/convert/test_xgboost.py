@@ -83,7 +83,7 @@ def test_every_objective_of_a_ranker(objective):
 def test_several_quantiles_are_as_many_outputs(alphas):
     model = Regressor(objective="reg:quantileerror", quantile_alpha=alphas).fit(X, NUMBER)
     outputs = assert_agrees(model, X).signature.outputs
-    assert [o.name for o in outputs] == ["prediction_0", "prediction_1", "prediction_2"]
+    assert [o.name for o in outputs] == ["prediction_1", "prediction_2", "prediction_3"]
 
 
 @pytest.mark.parametrize("strategy", ["one_output_per_tree", "multi_output_tree"])

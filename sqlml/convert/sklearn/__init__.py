@@ -54,7 +54,7 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
     made = g.finish()
     signature = Signature(
         tuple(_input(g, i, c) for i, c in enumerate(sample.columns)),
-        outputs_of(result.task, tensors, labels, _targets(result)),
+        outputs_of(result.task, tensors, labels),
     )
     return ScoringModel(
         onnx=made.SerializeToString(deterministic=True),
@@ -109,12 +109,6 @@ def _plain(value: Any, sql: str = "") -> Label:
     if isinstance(value, bool | int | float):
         return value
     return str(value)
-
-
-def _targets(result: Result) -> list[str]:
-    if result.task != "regression" or result.width == 1:
-        return []
-    return [f"prediction_{i + 1}" for i in range(result.width)]
 
 
 def _outputs(g: Graph, model: Any, result: Result, labels: tuple[Label, ...]) -> tuple[Tensor, ...]:
