@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 Mode = Literal["BRANCH_LEQ", "BRANCH_LT"]
 Width = Literal["float32", "float64"]
 
-ML_OPSET = 5
-"""The version of ai.onnx.ml that brought `TreeEnsemble`. A graph of that version cannot hold
-TreeEnsembleRegressor or -Classifier: onnxruntime rejects what is deprecated."""
 
 # The numbers of the operator's `nodes_modes` and `aggregate_function`,
 # https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsemble.html
@@ -69,7 +66,7 @@ def ensemble_nodes(
     the type of the output. `base` (one number for each output, or none) is added first.
     `outputs_of_tree`: for trees with one value a leaf, the output that each adds to.
     AVERAGE divides the sum, base included, by the number of trees.
-    The graph needs ai.onnx.ml in version `ML_OPSET`.
+    The graph needs ai.onnx.ml in version 5, as `graph.OPSETS` has it.
     """
     import numpy as np
     from onnx import helper, numpy_helper
@@ -106,13 +103,6 @@ def floor32(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
         near = np.asarray(thresholds, np.float64).astype(np.float32)
     below = np.nextafter(near, np.float32(-np.inf))
     return np.where(near.astype(np.float64) > thresholds, below, near).astype(np.float32)
-
-
-def ceil32(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The least float32 that is not below each number, as `floor32` for `x < t`."""
-    import numpy as np
-
-    return (-floor32(-np.asarray(thresholds, np.float64))).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

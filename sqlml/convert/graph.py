@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from sqlml.model import Precision
 
-# What onnxruntime 1.20 and every later release runs; `ai.onnx.ml` 4 is the last version in
-# which TreeEnsembleRegressor is not deprecated and the first whose LabelEncoder takes doubles.
+# What onnxruntime 1.20 and every later release runs; `ai.onnx.ml` 5 brings TreeEnsemble, whose
+# sums are doubles where its thresholds are (TreeEnsembleRegressor gives float32 only).
 IR_VERSION = 10
 OPSETS = {"": 18, "ai.onnx.ml": 5}
 
