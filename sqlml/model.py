@@ -21,7 +21,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlml.errors import ReferenceNotAllowedError
-from sqlml.signature import Input, Output, Signature
+from sqlml.signature import Output, Signature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,22 +105,15 @@ class ScoringModel:
     def from_json(cls, text: str, onnx: bytes) -> ScoringModel:
         """The model of a metadata file (see `to_json`) and its ONNX bytes."""
         facts = json.loads(text)
-        inputs = tuple(_input(i) for i in facts["signature"]["inputs"])
-        outputs = tuple(Output(**o) for o in facts["signature"]["outputs"])
         return cls(
             onnx=onnx,
-            signature=Signature(inputs, outputs),
+            signature=Signature.from_dict(facts["signature"]),
             task=facts["task"],
             tensors=tuple(Tensor(**t) for t in facts["tensors"]),
             labels=tuple(facts["labels"]),
             precision=facts["precision"],
             metadata=facts["metadata"],
         )
-
-
-def _input(facts: dict[str, Any]) -> Input:
-    known = facts.pop("categories")  # JSON has no tuples
-    return Input(**facts, categories=None if known is None else tuple(known))
 
 
 def _raw(tensor: Tensor, task: Task) -> Output:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 MISSING_STRING = "\ufdd0sqlml:missing"
 """A missing value in a graph's string tensor, which has no NULL. U+FDD0 is a Unicode
@@ -48,3 +52,29 @@ class Signature:
 
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
+
+    @property
+    def predicted(self) -> Output | None:
+        """The one output that `predict` returns; None where it returns a STRUCT of all."""
+        named = [o for o in self.outputs if o.name == "prediction"] or list(self.outputs)
+        return named[0] if len(named) == 1 else None
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Signature:
+        """The signature of `dataclasses.asdict`, back from JSON, which has no tuples."""
+        inputs = (
+            Input(
+                **{**i, "categories": None if i["categories"] is None else tuple(i["categories"])}
+            )
+            for i in facts["inputs"]
+        )
+        return cls(tuple(inputs), tuple(Output(**o) for o in facts["outputs"]))
+
+
+def struct_type(outputs: Sequence[Output]) -> str:
+    """The Spark SQL type of several outputs together.
+
+    >>> struct_type([Output("a", "DOUBLE"), Output("b", "BIGINT")])
+    'STRUCT<`a`: DOUBLE, `b`: BIGINT>'
+    """
+    return "STRUCT<" + ", ".join(f"`{o.name}`: {o.type}" for o in outputs) + ">"

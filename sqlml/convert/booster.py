@@ -1,11 +1,12 @@
-"""What XGBoost's and LightGBM's converters share: links, signature, the model around them."""
+"""What XGBoost's and LightGBM's converters share: scores, signature, the model around them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlml.convert.graph import DOUBLE, FLOAT, INT64, Graph, wire_of
+from sqlml.convert.graph import INT64, Graph, wire_of
+from sqlml.convert.links import ELEMENT
 from sqlml.errors import NotConvertibleError, SampleError, did_you_mean, listed
 from sqlml.model import ScoringModel, Tensor, outputs_of
 from sqlml.signature import Input, Signature
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from sqlml.model import Label
     from sqlml.sample import Sample
 
-ELEMENT: dict[Width, int] = {"float32": FLOAT, "float64": DOUBLE}
 _WIRE: dict[Width, str] = {"float32": "FLOAT", "float64": "DOUBLE"}
 
 ONE_HOT = "One-hot encode the categories in a pipeline, and publish that."
@@ -36,64 +36,6 @@ class Scores:
 
 
 # ---- raw sums → what the framework's predict gives -------------------------------------
-
-
-def _identity(g: Graph, x: str, dtype: Width) -> str:
-    return x
-
-
-def _exp(g: Graph, x: str, dtype: Width) -> str:
-    return g.node("Exp", x)
-
-
-def _sigmoid(g: Graph, x: str, dtype: Width) -> str:
-    # onnxruntime's Sigmoid loses the tails, https://github.com/microsoft/onnxruntime/issues/26281
-    one = g.const(1, dtype)
-    return g.node("Div", one, g.node("Add", one, g.node("Exp", g.node("Neg", x))))
-
-
-def _softmax(g: Graph, x: str, dtype: Width) -> str:
-    top = g.node("ReduceMax", x, g.const([1], "int64"), keepdims=1)
-    return _share(g, g.node("Exp", g.node("Sub", x, top)), dtype)
-
-
-def _share(g: Graph, x: str, dtype: Width) -> str:
-    return g.node("Div", x, g.node("ReduceSum", x, g.const([1], "int64"), keepdims=1))
-
-
-def _sigmoid_share(g: Graph, x: str, dtype: Width) -> str:
-    return _share(g, _sigmoid(g, x, dtype), dtype)
-
-
-def _step(g: Graph, x: str, dtype: Width) -> str:
-    return g.node("Cast", g.node("Greater", x, g.const(0, dtype)), to=ELEMENT[dtype])
-
-
-def _log1p_exp(g: Graph, x: str, dtype: Width) -> str:
-    # log(1 + exp(x)) as max(x, 0) + log(1 + exp(-|x|)), which does not overflow.
-    tail = g.node("Add", g.const(1, dtype), g.node("Exp", g.node("Neg", g.node("Abs", x))))
-    return g.node("Add", g.node("Relu", x), g.node("Log", tail))
-
-
-def _signed_square(g: Graph, x: str, dtype: Width) -> str:
-    return g.node("Mul", x, g.node("Abs", x))
-
-
-LINKS: dict[str, Callable[[Graph, str, Width], str]] = {
-    "identity": _identity,
-    "exp": _exp,
-    "sigmoid": _sigmoid,
-    "softmax": _softmax,
-    "sigmoid, shared": _sigmoid_share,
-    "step": _step,
-    "log(1 + exp)": _log1p_exp,
-    "signed square": _signed_square,
-}
-
-
-def two_columns(g: Graph, second: str, dtype: Width) -> str:
-    """The probabilities of two labels from the second's, [N, 1]."""
-    return g.concat([g.node("Sub", g.const(1, dtype), second), second])
 
 
 def label_above(g: Graph, x: str, threshold: float, dtype: Width) -> str:

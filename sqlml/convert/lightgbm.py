@@ -106,7 +106,8 @@ def answer(model: Any, rows: Any) -> Answer:
 
 def nodes(g: Graph, model: Any, matrix: str) -> Scores:
     """Add the model's nodes; `matrix` is [N, features] in double."""
-    from sqlml.convert.booster import LINKS, Scores, two_columns
+    from sqlml.convert.booster import Scores
+    from sqlml.convert.links import LINKS, two_columns
 
     source = _read(model)
     result = _trees(g, source, matrix)

@@ -120,7 +120,8 @@ def answer(model: Any, rows: Any) -> Answer:
 
 def nodes(g: Graph, model: Any, matrix: str) -> Scores:
     """Add the model's nodes; `matrix` is [N, features] in float32."""
-    from sqlml.convert.booster import LINKS, Scores, label_above, two_columns
+    from sqlml.convert.booster import Scores, label_above
+    from sqlml.convert.links import LINKS, two_columns
 
     source = _read(model)
     x = _with_missing(g, source, matrix)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlml.errors import ParityError, listed
-from sqlml.signature import Input, Output, Signature
+from sqlml.signature import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,15 +102,10 @@ class ParityReport:
         facts = json.loads(text, object_hook=_float)
         del facts["ok"]
         signature = facts.pop("signature")
-        inputs = [
-            Input(**i | {"categories": None if (c := i["categories"]) is None else tuple(c)})
-            for i in signature["inputs"]
-        ]
-        outputs = [Output(**o) for o in signature["outputs"]]
         return cls(
             **facts
             | {
-                "signature": Signature(tuple(inputs), tuple(outputs)),
+                "signature": Signature.from_dict(signature),
                 "worst_rows": tuple(WorstRow(**w) for w in facts["worst_rows"]),
                 "rejected": {name: tuple(what) for name, what in facts["rejected"].items()},
             }

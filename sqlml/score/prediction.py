@@ -36,8 +36,9 @@ def predict(
         raise InputCountError("of this function", inputs, len(columns) + len(named))
     raw = loaded.score([*columns, *(named[name] for name in rest)])
     outputs = derive(loaded.model, raw)
-    if "prediction" in outputs or len(outputs) == 1:
-        return outputs.get("prediction", next(iter(outputs.values())))
+    predicted = loaded.model.signature.predicted
+    if predicted is not None:
+        return outputs[predicted.name]
     null = next(iter(outputs.values())).is_null()
     return pa.StructArray.from_arrays(list(outputs.values()), list(outputs), mask=null)
 

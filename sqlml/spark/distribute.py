@@ -13,6 +13,8 @@ import pyarrow as pa  # noqa: TC002 - Spark reads the form of a UDF from its ann
 from pyspark import SparkContext
 from pyspark.sql.functions import arrow_udf
 
+from sqlml.signature import struct_type
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,9 +41,7 @@ def raw_udf(model: ScoringModel) -> Any:
 def raw_type(model: ScoringModel) -> str:
     """The Spark SQL type of the raw result."""
     fields = model.raw
-    if len(fields) == 1:
-        return fields[0].type
-    return "STRUCT<" + ", ".join(f"`{f.name}`: {f.type}" for f in fields) + ">"
+    return fields[0].type if len(fields) == 1 else struct_type(fields)
 
 
 def _score_with(key: str, fetch: Callable[[], tuple[str, bytes]]) -> Callable[..., pa.Array]:

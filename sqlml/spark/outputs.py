@@ -33,8 +33,9 @@ def derive(model: ScoringModel, raw: Column) -> dict[str, Column]:
 def predict(model: ScoringModel, raw: Column) -> Column:
     """What the scalar `predict` gives: the prediction, or a struct of several outputs."""
     outputs = derive(model, raw)
-    if "prediction" in outputs or len(outputs) == 1:
-        return outputs.get("prediction", next(iter(outputs.values())))
+    predicted = model.signature.predicted
+    if predicted is not None:
+        return outputs[predicted.name]
     struct = F.struct(*(column.alias(name) for name, column in outputs.items()))
     some = next(iter(outputs.values()))
     return F.when(some.isNotNull(), struct)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from sqlml import registry
 from sqlml.errors import ArgumentError, InputCountError
+from sqlml.signature import struct_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,10 +77,8 @@ def _udf(model: "str | ScoringModel", vectorized: Vectorized) -> Any:
 
 def result_type(model: "ScoringModel") -> str:
     """The Spark SQL type of what `predict` returns."""
-    outputs = {o.name: o.type for o in model.signature.outputs}
-    if "prediction" in outputs or len(outputs) == 1:
-        return outputs.get("prediction", next(iter(outputs.values())))
-    return "STRUCT<" + ", ".join(f"`{name}`: {kind}" for name, kind in outputs.items()) + ">"
+    predicted = model.signature.predicted
+    return predicted.type if predicted else struct_type(model.signature.outputs)
 
 
 # The functions below are pickled with the model in them: PySpark broadcasts a large one.
@@ -98,7 +97,6 @@ def _arrow(model: "ScoringModel") -> "Callable[..., pa.Array]":
 
 def _pandas(model: "ScoringModel") -> "Callable[..., pd.Series[Any]]":
     key, metadata, onnx = model.key, model.to_json(), model.onnx
-    frame = result_type(model).startswith("STRUCT")
 
     def score(*columns: pd.Series, **named: pd.Series) -> pd.Series:
         from sqlml.score.prediction import from_pandas, predict, to_pandas
@@ -108,6 +106,7 @@ def _pandas(model: "ScoringModel") -> "Callable[..., pd.Series[Any]]":
         result: pd.Series = to_pandas(predict(key, metadata, onnx, arrays, by_name))
         return result
 
-    if frame:  # Spark tells by the annotation that a struct comes as a DataFrame
+    if model.signature.predicted is None:
+        # Spark tells by the annotation that a struct comes as a DataFrame.
         score.__annotations__["return"] = pd.DataFrame
     return score

@@ -20,29 +20,6 @@ def affine(g: Graph, matrix: str, coefficients: Any, intercept: Any) -> str:
     return g.node("Add", product, g.const(shift.copy())) if shift.any() else product
 
 
-def two_columns(g: Graph, second: str) -> str:
-    """The probabilities of two classes from the second's, [N, 1]."""
-    return g.concat([g.node("Sub", g.const(np.array([1.0])), second), second])
-
-
-def sigmoid(g: Graph, x: str) -> str:
-    """1 / (1 + exp(-x)); onnxruntime's own Sigmoid saturates too early in both tails."""
-    one = g.const(np.array([1.0]))
-    return g.node("Div", one, g.node("Add", one, g.node("Exp", g.node("Neg", x))))
-
-
-def softmax(g: Graph, x: str) -> str:
-    """Softmax over the columns."""
-    top = g.node("ReduceMax", x, g.const([1], "int64"), keepdims=1)
-    powers = g.node("Exp", g.node("Sub", x, top))
-    return g.node("Div", powers, row_sum(g, powers))
-
-
-def row_sum(g: Graph, x: str) -> str:
-    """[N, 1]: the sum of each row."""
-    return g.node("ReduceSum", x, g.const([1], "int64"), keepdims=1)
-
-
 def argmax(g: Graph, x: str) -> str:
     """[N] int64: the first greatest column of each row."""
     return g.node("ArgMax", x, axis=1, keepdims=0, select_last_index=0)

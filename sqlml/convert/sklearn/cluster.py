@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sqlml.convert.sklearn.arithmetic import affine, argmax, row_sum
+from sqlml.convert.links import row_sum
+from sqlml.convert.sklearn.arithmetic import affine, argmax
 from sqlml.convert.sklearn.frame import Result, Table, dense, name_of
 from sqlml.convert.sklearn.linear import outliers
 

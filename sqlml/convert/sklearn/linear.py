@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sqlml.convert.graph import DOUBLE
-from sqlml.convert.sklearn.arithmetic import (
-    affine,
-    argmax,
-    positive,
-    row_sum,
-    sigmoid,
-    softmax,
-    two_columns,
-)
+from sqlml.convert.links import row_sum, sigmoid, softmax, two_columns
+from sqlml.convert.sklearn.arithmetic import affine, argmax, positive
 from sqlml.convert.sklearn.frame import Result, Table, dense, name_of
 from sqlml.convert.sklearn.steps import predict
 from sqlml.errors import NotConvertibleError

@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sqlml.convert.graph import DOUBLE, INT64
-from sqlml.convert.sklearn.arithmetic import (
-    argmax,
-    column,
-    flat,
-    positive,
-    row_sum,
-    sigmoid,
-    two_columns,
-)
+from sqlml.convert.links import row_sum, sigmoid, two_columns
+from sqlml.convert.sklearn.arithmetic import argmax, column, flat, positive
 from sqlml.convert.sklearn.frame import Part, Result, Table, name_of
 from sqlml.convert.sklearn.linear import normalised
 from sqlml.convert.sklearn.steps import predict

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sqlml.convert.graph import DOUBLE
-from sqlml.convert.sklearn.arithmetic import affine, expm1, log1p, row_sum
+from sqlml.convert.links import row_sum
+from sqlml.convert.sklearn.arithmetic import affine, expm1, log1p
 from sqlml.convert.sklearn.frame import ELEMENT, Part, Table, dense, one_value
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sqlml.convert.graph import DOUBLE
-from sqlml.convert.sklearn.arithmetic import affine, argmax, positive, row_sum
+from sqlml.convert.links import row_sum
+from sqlml.convert.sklearn.arithmetic import affine, argmax, positive
 from sqlml.convert.sklearn.frame import Result, Table, name_of
 from sqlml.convert.sklearn.linear import outliers
 from sqlml.convert.sklearn.meta import one_vs_one_votes

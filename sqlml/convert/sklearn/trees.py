@@ -12,7 +12,7 @@ import numpy as np
 
 from sqlml.convert.ensemble import Tree, ensemble_nodes
 from sqlml.convert.graph import DOUBLE
-from sqlml.convert.sklearn.arithmetic import sigmoid, softmax, two_columns
+from sqlml.convert.links import sigmoid, softmax, two_columns
 from sqlml.convert.sklearn.frame import Result, Table, name_of
 from sqlml.convert.sklearn.linear import outliers
 from sqlml.errors import NotConvertibleError

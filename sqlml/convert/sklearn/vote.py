@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sqlml.convert.graph import DOUBLE
-from sqlml.convert.sklearn.arithmetic import argmax, positive, softmax
+from sqlml.convert.links import softmax
+from sqlml.convert.sklearn.arithmetic import argmax, positive
 from sqlml.convert.sklearn.frame import Part, Result, Table, name_of
 from sqlml.convert.sklearn.meta import labels_of, second
 from sqlml.convert.sklearn.steps import predict
