@@ -2,6 +2,7 @@
 
     SqlmlError
     ├── ModelNotFoundError         MODEL_NOT_FOUND
+    ├── ModelExistsError           MODEL_EXISTS
     ├── VersionNotFoundError       VERSION_NOT_FOUND
     ├── AliasNotFoundError         ALIAS_NOT_FOUND
     ├── ModelNotConstantError      MODEL_NOT_CONSTANT
@@ -12,6 +13,7 @@
     ├── InputTypeError             INPUT_TYPE
     ├── OutputMissingError         OUTPUT_MISSING
     ├── OutputNameClashError       OUTPUT_NAME_CLASH
+    ├── OutputTypeError            OUTPUT_TYPE
     ├── SampleError                SAMPLE_INVALID
     ├── NotConvertibleError        NOT_CONVERTIBLE
     ├── ParityError                PARITY_FAILED
@@ -22,7 +24,12 @@
     ├── RegistryUnavailableError   REGISTRY_UNAVAILABLE
     ├── StatementSyntaxError       STATEMENT_SYNTAX
     ├── DependencyMissingError     DEPENDENCY_MISSING
-    └── SparkIncompatibleError     SPARK_INCOMPATIBLE
+    ├── ExecutorDependencyError    DEPENDENCY_MISSING
+    ├── SparkIncompatibleError     SPARK_INCOMPATIBLE
+    ├── PortInUseError             PORT_IN_USE
+    ├── AuthenticationMissingError AUTHENTICATION_MISSING
+    ├── SelfCheckError             SELF_CHECK_FAILED
+    └── SparkStoppedError          SPARK_STOPPED
 
 A message is one line: the condition in brackets (stable, searchable), what was found,
 what was expected, and what to type next. The facts are attributes too.
@@ -82,6 +89,19 @@ class ModelNotFoundError(SqlmlError):
         self.name = name
         super().__init__(
             f"No model {name!r}.{did_you_mean(name, known)} SELECT * FROM models() lists all."
+        )
+
+
+class ModelExistsError(SqlmlError):
+    """The registry has a model of that name already."""
+
+    condition = "MODEL_EXISTS"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"There is a model {name!r} already. Write CREATE OR REPLACE MODEL to add a version "
+            "to it, or choose another name."
         )
 
 
@@ -222,6 +242,21 @@ class OutputNameClashError(SqlmlError):
         )
 
 
+class OutputTypeError(SqlmlError):
+    """An output was asked for in a type that cannot hold it."""
+
+    condition = "OUTPUT_TYPE"
+
+    def __init__(self, model: str, name: str, found: str, wanted: str) -> None:
+        self.model, self.name, self.found, self.wanted = model, name, found, wanted
+        in_tsql = {"DOUBLE": "FLOAT", "FLOAT": "REAL"}  # the WITH clause is T-SQL's
+        super().__init__(
+            f"{name!r} of model {model!r} is {found}, WITH asks for {in_tsql.get(wanted, wanted)}: "
+            f"the cast could lose information. Write {name} {in_tsql.get(found, found)}, and "
+            f"CAST({name} AS …) in the SELECT where another type is wanted."
+        )
+
+
 class SampleError(SqlmlError):
     """The sample given at publish time cannot serve: its form, a type, no rows."""
 
@@ -303,9 +338,13 @@ class RegistryUnavailableError(SqlmlError):
 
 
 class StatementSyntaxError(SqlmlError):
-    """A model statement that is almost right."""
+    """A model statement that is almost right; `line` and `column` count from 1."""
 
     condition = "STATEMENT_SYNTAX"
+
+    def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
+        self.line, self.column = line, column
+        super().__init__(message)
 
 
 class DependencyMissingError(SqlmlError):
@@ -318,7 +357,72 @@ class DependencyMissingError(SqlmlError):
         super().__init__(f"{what} need the extra: pip install 'sqlml[{extra}]'")
 
 
+class ExecutorDependencyError(SqlmlError):
+    """An executor's Python lacks a library that scoring needs."""
+
+    condition = "DEPENDENCY_MISSING"
+
+    def __init__(
+        self, host: str, python: str, library: str, version: str | None, reason: str
+    ) -> None:
+        self.host, self.python, self.library = host, python, library
+        wanted = f"{library}=={version}" if version else library
+        super().__init__(
+            f"The executor on {host} cannot import {library} ({reason}). Type on {host}: "
+            f"{python} -m pip install {wanted}; sqlml doctor --master URL looks at all of them."
+        )
+
+
 class SparkIncompatibleError(SqlmlError):
     """The running Spark does not have what sqlml relies on; the message names what."""
 
     condition = "SPARK_INCOMPATIBLE"
+
+
+class PortInUseError(SqlmlError):
+    """Another process listens where `sqlml serve` should."""
+
+    condition = "PORT_IN_USE"
+
+    def __init__(self, host: str, option: str, port: int) -> None:
+        self.host, self.port = host, port
+        super().__init__(
+            f"Port {port} of {host} is taken by another process. "
+            f"Stop that one, or write {option} 0 for any free port."
+        )
+
+
+class AuthenticationMissingError(SqlmlError):
+    """`sqlml serve` would let anybody in the network send SQL."""
+
+    condition = "AUTHENTICATION_MISSING"
+
+    def __init__(self, host: str, clients: str, remedy: str) -> None:
+        self.host = host
+        super().__init__(
+            f"On {host} other machines could connect, and {clients} asks nobody for a password. "
+            f"{remedy}, or give --host 127.0.0.1."
+        )
+
+
+class SelfCheckError(SqlmlError):
+    """`sqlml serve` has opened a session on itself, and PREDICT did not answer in it."""
+
+    condition = "SELF_CHECK_FAILED"
+
+    def __init__(self, session: str, reason: str) -> None:
+        self.session, self.reason = session, reason
+        super().__init__(f"The server has stopped: PREDICT did not answer in {session}: {reason}")
+
+
+class SparkStoppedError(SqlmlError):
+    """The Spark of a server has ended by itself."""
+
+    condition = "SPARK_STOPPED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Spark has stopped: its JVM or its cluster ended. The log above says why; "
+            "start sqlml serve again, with more memory if that ran out: "
+            "--conf spark.driver.memory=4g."
+        )

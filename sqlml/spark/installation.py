@@ -10,11 +10,14 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-def install(spark: SparkSession) -> None:
-    """Make PREDICT known to this session and to every later session of the application.
+def install(spark: SparkSession, *, trust_pickle: bool = False) -> None:
+    """Make PREDICT and the model statements known to this session and to every later one of
+    the application.
 
     Models need no registering: a name is looked up in the MLflow registry when a query is
     analysed, so that a version published later is seen by sessions that are open already.
+    `trust_pickle` lets CREATE MODEL open pickled models, which runs their code in this process:
+    leave it off where people whom you do not know send SQL.
     Raises `SparkIncompatibleError` on a Spark Connect session, whose server must install
     it (`sqlml.register` works there), and on a Spark that lacks what PREDICT relies on.
 
@@ -28,6 +31,7 @@ def install(spark: SparkSession) -> None:
         )
     # Imported now: a Connect client has no JVM classes to import them with.
     from sqlml.spark import internals, predict, relations
+    from sqlml.spark.commands import ModelStatements
 
     internals.self_test(spark)
     function = internals.Function
@@ -64,3 +68,4 @@ def install(spark: SparkSession) -> None:
             ),
         },
     )
+    internals.install_statements(spark, ModelStatements(trust_pickle))

@@ -14,13 +14,12 @@ from sqlml.model import label_type
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-    from sqlml.model import ScoringModel
+    from sqlml.model import Label, ScoringModel
 
 
 def derive(model: ScoringModel, raw: Column) -> dict[str, Column]:
     """The outputs of the table form, by name, from the raw result of `model.raw`."""
-    names = [r.name for r in model.raw]
-    fields = {names[0]: raw} if len(names) == 1 else {n: raw.getField(n) for n in names}
+    fields = _fields(model, raw)
     if model.task == "classification":
         return _classification(model, fields)
     outputs = model.signature.outputs
@@ -28,6 +27,15 @@ def derive(model: ScoringModel, raw: Column) -> dict[str, Column]:
         targets = fields["prediction"]
         return {o.name: targets.getItem(i) for i, o in enumerate(outputs)}
     return fields
+
+
+def probability_of(model: ScoringModel, raw: Column, label: Label) -> Column:
+    """The probability of one label of a classifier, without the map of all."""
+    fields, place = _fields(model, raw), model.labels.index(label)
+    if "probability_1" in fields:
+        second = fields["probability_1"]
+        return second if place == 1 else F.lit(1.0) - second
+    return fields["probabilities"].getItem(place)
 
 
 def predict(model: ScoringModel, raw: Column) -> Column:
@@ -39,6 +47,11 @@ def predict(model: ScoringModel, raw: Column) -> Column:
     struct = F.struct(*(column.alias(name) for name, column in outputs.items()))
     some = next(iter(outputs.values()))
     return F.when(some.isNotNull(), struct)
+
+
+def _fields(model: ScoringModel, raw: Column) -> dict[str, Column]:
+    names = [r.name for r in model.raw]
+    return {names[0]: raw} if len(names) == 1 else {n: raw.getField(n) for n in names}
 
 
 def _classification(model: ScoringModel, fields: dict[str, Column]) -> dict[str, Column]:

@@ -6,6 +6,7 @@ Catalyst around one Arrow UDF; the optimizer does the rest.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,12 @@ from sqlml.errors import (
     OutputNameClashError,
     quoted,
 )
-from sqlml.spark import internals, outputs
+from sqlml.spark import internals, outputs, tsql
 from sqlml.spark.binding import Offer, bind_arguments, bind_columns
 from sqlml.spark.distribute import raw_udf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyspark.sql import Column
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from sqlml.spark.internals import Argument, Call
 
 _TABLE_FORM = "PREDICT('churn', TABLE(customers))"
+_ORDER = ("model", "data", "prefix")
+_TSQL_ARGUMENTS = ("outputs", "data_alias", "alias")
 
 
 def predict_table(call: Call) -> internals.Plan:
@@ -37,25 +40,53 @@ def predict_table(call: Call) -> internals.Plan:
     given = _table_arguments(call)
     model = _resolve(given.model, "PREDICT")
     inputs = model.scoring.signature.inputs
-    columns = internals.plan_columns(given.data)
+    columns = internals.plan_columns(given.data, call.spark)
     offers = [Offer(name, kind, quoted(name)) for name, kind in columns]
     places = bind_columns(model.reference, inputs, offers, case_sensitive=call.case_sensitive)
+    casts = [
+        f"CAST(`{columns[place][0].replace('`', '``')}` AS {field.wire})"
+        for field, place in zip(inputs, places, strict=True)
+    ]
+
+    def score(derived: Callable[[Column], Mapping[str, Column]]) -> internals.Plan:
+        return internals.score(given.data, casts, raw_udf(model.scoring), derived, call.spark)
+
+    if given.outputs is not None:
+        return _tsql_form(call, given, given.outputs, model, score)
     names = [given.prefix + o.name for o in model.scoring.signature.outputs]
     taken = {n if call.case_sensitive else n.lower() for n, _ in columns}
     clashing = [n for n in names if (n if call.case_sensitive else n.lower()) in taken]
     if clashing:
         raise OutputNameClashError(model.reference, clashing)
 
-    casts = [
-        f"CAST(`{columns[place][0].replace('`', '``')}` AS {field.wire})"
-        for field, place in zip(inputs, places, strict=True)
-    ]
-
     def derived(raw: Column) -> dict[str, Column]:
         made = outputs.derive(model.scoring, raw)
         return {given.prefix + name: column for name, column in made.items()}
 
-    return internals.score(given.data, casts, raw_udf(model.scoring), derived, call.spark)
+    return score(derived)
+
+
+def _tsql_form(
+    call: Call,
+    given: _TableArguments,
+    wanted: str,
+    model: _Resolved,
+    score: Callable[[Callable[[Column], Mapping[str, Column]]], internals.Plan],
+) -> internals.Plan:
+    """The columns that WITH names, under an alias of their own beside the data's."""
+    named = internals.columns_of(wanted, call.spark)
+    # The data may have columns of these names: d.score and p.score are two.
+    hidden = {name: f"sqlml_{i}_{uuid.uuid4().hex[:8]}" for i, (name, _) in enumerate(named)}
+
+    def derived(raw: Column) -> dict[str, Column]:
+        made = tsql.derive(model.scoring, model.reference, raw, named)
+        return {hidden[name]: column for name, column in made.items()}
+
+    data = [
+        (name, name, given.data_alias) for name, _ in internals.plan_columns(given.data, call.spark)
+    ]
+    scores = [(hidden[name], name, given.alias) for name, _ in named]
+    return internals.renamed(score(derived), [*data, *scores], call.spark)
 
 
 def predict_scalar(call: Call) -> internals.Expression:
@@ -88,20 +119,23 @@ class _Resolved:
 class _TableArguments:
     model: Argument
     data: internals.Plan
-    prefix: str
+    prefix: str = ""
+    # What `statements` makes of the T-SQL form.
+    outputs: str | None = None
+    data_alias: str = ""
+    alias: str = ""
 
 
 def _table_arguments(call: Call) -> _TableArguments:
     given: dict[str, Argument] = {}
     for place, argument in enumerate(call.arguments):
-        order = ("model", "data", "prefix")
         if argument.explicit:
             name = (argument.name or "").lower()
-        elif place < len(order):
-            name = order[place]
+        elif place < len(_ORDER):
+            name = _ORDER[place]
         else:
             raise ArgumentError(f"PREDICT takes a model, a table and a prefix. Write {_TABLE_FORM}")
-        if name not in order:
+        if name not in (*_ORDER, *_TSQL_ARGUMENTS):
             raise ArgumentError(
                 f"PREDICT has no argument {argument.name!r}; it takes MODEL, DATA and prefix. "
                 f"Write {_TABLE_FORM}"
@@ -117,13 +151,16 @@ def _table_arguments(call: Call) -> _TableArguments:
             f"The DATA of PREDICT must be a table, found {given['data'].text}. "
             f"Write {_TABLE_FORM} or TABLE(SELECT …)."
         )
-    prefix = internals.constant_text(given["prefix"]) if "prefix" in given else ""
-    if prefix is None:
-        raise ArgumentError(
-            f"The prefix of PREDICT must be a constant string, found {given['prefix'].text}. "
-            "Write prefix => 'churn_'."
-        )
-    return _TableArguments(given["model"], given["data"].handle, prefix)
+    texts = {}
+    for name in given.keys() - {"model", "data"}:
+        text = internals.constant_text(given[name])
+        if text is None:
+            raise ArgumentError(
+                f"The {name} of PREDICT must be a constant string, found {given[name].text}. "
+                f"Write {name} => 'churn_'."
+            )
+        texts[name] = text
+    return _TableArguments(given["model"], given["data"].handle, **texts)
 
 
 def _scalar(call: Call, output: Callable[[ScoringModel, Column], Column]) -> internals.Expression:

@@ -9,7 +9,9 @@ from sqlml.errors import ArgumentError, ModelNotConstantError
 from sqlml.spark import internals
 
 if TYPE_CHECKING:
-    from sqlml.spark.internals import Call
+    from collections.abc import Sequence
+
+    from sqlml.spark.internals import Argument, Call
 
 
 def models(call: Call) -> internals.Plan:
@@ -60,16 +62,45 @@ def model_versions(call: Call) -> internals.Plan:
 
 
 def describe_model(call: Call) -> internals.Plan:
-    """One row per input, in the order of positional calls, then one per output."""
-    signature = registry.load(_model_name(call)).signature
+    """One row per input, in the order of positional calls, then one per output.
+
+    With `extended => true` a column `value`, and a row for each property of the version.
+    """
+    arguments, extended = _without_extended(call)
+    version = registry.resolve(_model_name(call, arguments))
+    signature = registry.read(version).signature
     rows: list[dict[str, Any]] = [
         {"role": "input", "name": i.name, "type": i.type, "missing_allowed": i.takes_missing}
         for i in signature.inputs
     ]
     rows += [{"role": "output", "name": o.name, "type": o.type} for o in signature.outputs]
-    return internals.rows_plan(
-        rows, "role STRING, name STRING, type STRING, missing_allowed BOOLEAN", call.spark
-    )
+    columns = "role STRING, name STRING, type STRING, missing_allowed BOOLEAN"
+    if extended:
+        rows += [
+            {"role": "property", "name": name, "type": kind, "value": value}
+            for name, kind, value in _properties(version)
+        ]
+        columns += ", value STRING"
+    return internals.rows_plan(rows, columns, call.spark)
+
+
+def _properties(version: registry.Version) -> list[tuple[str, str, str]]:
+    """Name, type and text of each fact about a version."""
+    report = registry.parity(version)
+    return [
+        ("model", "STRING", version.name),
+        ("version", "INT", str(version.version)),
+        ("aliases", "STRING", ", ".join(version.aliases)),
+        ("task", "STRING", version.task),
+        ("description", "STRING", version.description),
+        ("created", "TIMESTAMP", version.created.isoformat()),
+        ("sha256", "STRING", version.sha256),
+        ("parity_ok", "BOOLEAN", str(version.parity_ok).lower()),
+        ("rows_compared", "BIGINT", str(report["rows"])),
+        ("max_abs_error", "DOUBLE", str(report["max_abs_error"])),
+        ("source", "STRING", version.source),
+        ("run_id", "STRING", version.run_id or ""),
+    ]
 
 
 def model_parity(call: Call) -> internals.Plan:
@@ -97,12 +128,20 @@ def model_parity(call: Call) -> internals.Plan:
     )
 
 
-def _model_name(call: Call) -> str:
-    if len(call.arguments) != 1:
+def _without_extended(call: Call) -> tuple[list[Argument], bool]:
+    """The arguments but for `extended => true`, and whether that was there."""
+    rest = [a for a in call.arguments if (a.name or "").lower() != "extended" or not a.explicit]
+    extended = next((a for a in call.arguments if a not in rest), None)
+    return rest, extended is not None and extended.text.lower() == "true"
+
+
+def _model_name(call: Call, arguments: Sequence[Argument] | None = None) -> str:
+    given = call.arguments if arguments is None else arguments
+    if len(given) != 1:
         raise ArgumentError(
             f"{call.function} takes one argument, the model. Write {call.function}('churn')."
         )
-    name = internals.constant_text(call.arguments[0])
+    name = internals.constant_text(given[0])
     if name is None:
-        raise ModelNotConstantError(call.arguments[0].text, call.function)
+        raise ModelNotConstantError(given[0].text, call.function)
     return name

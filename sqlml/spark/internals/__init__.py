@@ -1,0 +1,50 @@
+"""Spark's JVM internals: the one package that touches them, tried on Spark 4.3.
+
+    jvm         the JVM, and our few Java classes in it
+    calls       reading a call of one of our functions
+    functions   functions in every session
+    plans       building expressions and plans
+    parsing     statements that Spark's parser does not know
+    endpoints   the servers for JDBC and Spark Connect clients
+    executors   what runs on the executors
+    check       what Spark must have
+
+Each function is named for what it does, and nothing above this package sees a Scala class:
+expressions, plans and columns pass through as opaque handles. `self_test` says what broke
+where another Spark lacks something.
+"""
+
+from sqlml.spark.internals.calls import (
+    Argument,
+    Call,
+    columns_of,
+    constant_text,
+    plan_columns,
+    struct_fields,
+)
+from sqlml.spark.internals.check import self_test
+from sqlml.spark.internals.functions import Function, install_functions
+from sqlml.spark.internals.jvm import Expression, Plan
+from sqlml.spark.internals.parsing import Statements, install_statements
+from sqlml.spark.internals.plans import column_of, expression_of, renamed, rows_plan, score
+
+__all__ = [
+    "Argument",
+    "Call",
+    "Expression",
+    "Function",
+    "Plan",
+    "Statements",
+    "column_of",
+    "columns_of",
+    "constant_text",
+    "expression_of",
+    "install_functions",
+    "install_statements",
+    "plan_columns",
+    "renamed",
+    "rows_plan",
+    "score",
+    "self_test",
+    "struct_fields",
+]

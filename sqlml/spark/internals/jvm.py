@@ -1,0 +1,129 @@
+"""The driver's JVM, and the Java classes of ours in it, in front of Python functions."""
+
+from __future__ import annotations
+
+import logging
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors.exceptions.captured import CapturedException
+from pyspark.java_gateway import ensure_callback_server_started
+
+from sqlml.errors import SqlmlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import SparkSession
+
+# Handles of the JVM. The names are for readers; py4j has one type for all.
+JavaObject = Any
+Expression = JavaObject
+Plan = JavaObject
+
+_logger = logging.getLogger("sqlml.spark")
+
+# One bridge for each JVM, by its gateway.
+_bridges: dict[Any, JavaObject] = {}
+
+
+def bridge(spark: SparkSession) -> JavaObject:
+    """The object of Bridge.java in this JVM, compiled when it is first asked for."""
+    gateway = spark.sparkContext._gateway
+    if gateway not in _bridges:
+        ensure_callback_server_started(gateway)
+        loader = _compiled(spark, "Bridge.java", None)
+        made = loader.loadClass("sqlml.Bridge").getConstructors()[0].newInstance(_nothing(spark))
+        try:
+            loader = _compiled(spark, "JdbcErrors.java", loader)
+            errors = loader.loadClass("sqlml.JdbcErrors").getConstructors()[0]
+            made.useForJdbc(errors.newInstance(_nothing(spark)))
+        except Py4JJavaError:
+            _logger.debug("This Spark has no Thrift server.")
+        _bridges[gateway] = made
+    return _bridges[gateway]
+
+
+class Callback:
+    """A Python function of one argument as the scala.Function1 that Java code calls.
+
+    What it raises becomes its result, which Bridge.java throws: a `SqlmlError` as one line,
+    an error of Java's as itself.
+    """
+
+    def __init__(self, spark: SparkSession, function: Callable[[Any], Any]) -> None:
+        self._bridge, self._function = bridge(spark), function
+
+    def apply(self, argument: Any) -> Any:
+        try:
+            return self._function(argument)
+        except SqlmlError as error:
+            return self._bridge.refusal(error.condition, str(error))
+        except Py4JJavaError as error:
+            return error.java_exception
+        except CapturedException as error:
+            if error._origin is not None:
+                return error._origin
+            return self._defect(error)
+        except Exception as error:
+            return self._defect(error)
+
+    def _defect(self, error: Exception) -> JavaObject:
+        _logger.exception("A defect of sqlml; please report it.")
+        found = SqlmlError(f"{type(error).__name__}: {error} (a defect of sqlml; please report it)")
+        return self._bridge.refusal(found.condition, str(found))
+
+    class Java:
+        implements = ("scala.Function1",)
+
+
+def text_of(found: str | JavaObject) -> str:
+    """A text as Bridge.java gives it: itself, or pieces of a long one."""
+    return found if isinstance(found, str) else "".join(found[i] for i in range(len(found)))
+
+
+def context(spark: SparkSession) -> Any:
+    """The SparkContext."""
+    return spark.sparkContext
+
+
+def jvm(spark: SparkSession) -> Any:
+    """The view of the JVM through which classes are reached by name."""
+    return spark._jvm
+
+
+def java_session(spark: SparkSession) -> JavaObject:
+    """The session's own object in the JVM."""
+    return spark._jsparkSession
+
+
+def catalyst(spark: SparkSession) -> Any:
+    """The package of expressions and plans."""
+    return jvm(spark).org.apache.spark.sql.catalyst
+
+
+def parser(spark: SparkSession) -> JavaObject:
+    """Spark's own parser, without extensions; it reads settings from the thread."""
+    return getattr(getattr(catalyst(spark).parser, "CatalystSqlParser$"), "MODULE$")
+
+
+def seq(items: list[JavaObject], spark: SparkSession) -> JavaObject:
+    """A Scala Seq."""
+    return jvm(spark).PythonUtils.toSeq(items)
+
+
+def _compiled(spark: SparkSession, source: str, parent: JavaObject | None) -> JavaObject:
+    """The class loader with the classes of a Java source beside this module."""
+    java = jvm(spark)
+    compiler = java.org.codehaus.janino.SimpleCompiler()
+    compiler.setParentClassLoader(
+        parent or java.java.lang.Thread.currentThread().getContextClassLoader()
+    )
+    # Through the importer: the package may be in a zip of spark-submit's.
+    compiler.cook(resources.files(__package__).joinpath(source).read_text(encoding="utf-8"))
+    return compiler.getClassLoader()
+
+
+def _nothing(spark: SparkSession) -> JavaObject:
+    return spark.sparkContext._gateway.new_array(jvm(spark).java.lang.Object, 0)
