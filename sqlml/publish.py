@@ -126,7 +126,8 @@ def _inputs_only(sample: Sample, known: list[str] | None) -> Sample:
     if extra:
         raise SampleError(
             f"The sample has columns that the model was not trained on: {listed(extra)}. "
-            f"Leave them out: sample.drop(columns={extra!r})"
+            f"Leave them out: sample.drop(columns={extra!r}), or in SQL "
+            f"SELECT * EXCEPT ({', '.join(quoted(name) for name in extra)}) FROM …"
         )
     order = [names.index(name) for name in known]
     return dataclasses.replace(

@@ -19,22 +19,26 @@ from sqlml.registry.lookup import (
     DEFAULT_ALIAS,
     ModelRow,
     Version,
+    model,
     models,
     registry_uri,
     resolve,
     versions,
 )
-from sqlml.registry.source import open_source
+from sqlml.registry.source import input_example, open_source
 from sqlml.registry.storage import load, parity, read
-from sqlml.registry.writing import check_name, log, set_alias
+from sqlml.registry.writing import check_name, drop, log, set_alias, unset_alias
 
 __all__ = [
     "DEFAULT_ALIAS",
     "ModelRow",
     "Version",
     "check_name",
+    "drop",
+    "input_example",
     "load",
     "log",
+    "model",
     "models",
     "open_source",
     "parity",
@@ -42,5 +46,6 @@ __all__ = [
     "registry_uri",
     "resolve",
     "set_alias",
+    "unset_alias",
     "versions",
 ]

@@ -114,9 +114,9 @@ def versions(name: str) -> list[Version]:
 
     def look(client: MlflowClient) -> list[Version]:
         aliases: dict[str, list[str]] = {}
-        for alias, number in _registered(client, name).aliases.items():
+        for alias, number in registered(client, name).aliases.items():
             aliases.setdefault(str(number), []).append(alias)
-        rows = _pages(client.search_model_versions, f"name='{name}'")
+        rows = pages(client.search_model_versions, f"name='{name}'")
         found = [
             # A search leaves the aliases out.
             dataclasses.replace(_row(row), aliases=tuple(sorted(aliases.get(str(row.version), ()))))
@@ -135,9 +135,17 @@ def models() -> list[ModelRow]:
     """
     return asked(
         lambda client: sorted(
-            (_model_row(m) for m in _pages(client.search_registered_models)), key=lambda m: m.name
+            (_model_row(m) for m in pages(client.search_registered_models)), key=lambda m: m.name
         )
     )
+
+
+def model(name: str) -> ModelRow:
+    """One model of the registry, published without sqlml or not.
+
+    Raises `ModelNotFoundError`, `RegistryUnavailableError`.
+    """
+    return asked(lambda client: _model_row(registered(client, name)))
 
 
 def registry_uri() -> str:
@@ -169,7 +177,7 @@ def _version(client: MlflowClient, wanted: ModelReference) -> Version:
     else:
         found = _or_none(client.get_model_version_by_alias, wanted.name, alias or DEFAULT_ALIAS)
     if found is None and wanted.version is None and alias is None:
-        latest = _registered(client, wanted.name).latest_versions
+        latest = registered(client, wanted.name).latest_versions
         found = max(latest, key=lambda v: int(v.version), default=None)
     if found is None:
         raise _not_found(client, wanted)
@@ -177,19 +185,20 @@ def _version(client: MlflowClient, wanted: ModelReference) -> Version:
 
 
 def _not_found(client: MlflowClient, wanted: ModelReference) -> SqlmlError:
-    model = _registered(client, wanted.name)
+    model = registered(client, wanted.name)
     if wanted.alias is not None:
         return AliasNotFoundError(wanted.name, wanted.alias, sorted(model.aliases))
-    rows = _pages(client.search_model_versions, f"name='{wanted.name}'")
+    rows = pages(client.search_model_versions, f"name='{wanted.name}'")
     return VersionNotFoundError(
         wanted.name, wanted.version, sorted(int(row.version) for row in rows)
     )
 
 
-def _registered(client: MlflowClient, name: str) -> RegisteredModel:
+def registered(client: MlflowClient, name: str) -> RegisteredModel:
+    """What MLflow has of a model; raises `ModelNotFoundError`."""
     model = _or_none(client.get_registered_model, name)
     if model is None:
-        known = [m.name for m in _pages(client.search_registered_models)]
+        known = [m.name for m in pages(client.search_registered_models)]
         raise ModelNotFoundError(name, known)
     return model
 
@@ -207,7 +216,8 @@ def _or_none(get: Callable[..., Any], *arguments: str) -> Any:
         raise
 
 
-def _pages(search: Callable[..., Any], filter_string: str | None = None) -> Iterator[Any]:
+def pages(search: Callable[..., Any], filter_string: str | None = None) -> Iterator[Any]:
+    """Everything that a search of MLflow's client finds."""
     token = None
     while True:
         page = search(filter_string=filter_string, page_token=token)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import logging
 import re
-from typing import Any
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlml.errors import (
     DependencyMissingError,
@@ -15,6 +17,14 @@ from sqlml.errors import (
     listed,
 )
 from sqlml.registry.lookup import asked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import pandas as pd
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("sqlml.registry")
 
@@ -48,7 +58,11 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
         raise ReferenceNotAllowedError(source)
     found = _flavors(source)
     if "sqlml" in found:
-        raise NotConvertibleError(source, "it is a published version already.")
+        raise NotConvertibleError(
+            source,
+            "it is a published version already.",
+            "To copy it: CREATE MODEL copy FROM 'models:/<name>/<version>'.",
+        )
     flavor = next((name for name in FLAVORS if name in found), None)
     if flavor is None:
         raise NotConvertibleError(
@@ -59,11 +73,54 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
     if not (trust_pickle or _native(flavor, found[flavor])):
         raise ModelRejectedError(
             f"{source} is pickled, and opening it runs the code inside. If you trust where "
-            "it came from: sqlml publish … --trust-pickle"
+            "it came from: sqlml publish … --trust-pickle; for CREATE MODEL the session's owner "
+            "allows it, with sqlml.install(spark, trust_pickle=True) or sqlml serve --trust-pickle."
         )
     if not _native(flavor, found[flavor]):
         _logger.warning("Opening %s, which is pickled: its code runs in this process.", source)
     return _opened(source, flavor)
+
+
+def input_example(source: str) -> pd.DataFrame | np.ndarray[Any, Any] | None:
+    """The example rows that a model was logged with; None where there are no such rows.
+
+    They are one JSON file, read as data.
+    Raises `RegistryUnavailableError`.
+
+        >>> rows = input_example("runs:/4f2ab1/model")                     # doctest: +SKIP
+    """
+    import numpy as np
+    import pandas as pd
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory(prefix="sqlml-") as directory:
+        example = asked(lambda _: _example(source, directory), patience=None)
+        if example is None:
+            return None
+        model, file = example
+        try:
+            found = model.load_input_example(str(file.parent))
+        except (MlflowException, ValueError, LookupError, TypeError):  # of the file's content
+            return None
+    table = isinstance(found, pd.DataFrame) or (isinstance(found, np.ndarray) and found.ndim == 2)
+    return found if table else None
+
+
+def _example(source: str, directory: str) -> tuple[Any, Path] | None:
+    """MLflow's description of a model, and its example's file, which is in the directory now."""
+    from mlflow.models import Model
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    model = _or_none(lambda: Model.load(source))
+    if model is None or model.saved_input_example_info is None:
+        return None
+    name = str(model.saved_input_example_info.get("artifact_path"))
+    if not re.fullmatch(r"[A-Za-z0-9_\-]+\.json", name):
+        return None
+    path = _or_none(lambda: get_artifact_repository(source).download_artifacts(name, directory))
+    if path is None or Path(path).read_bytes().lstrip()[:1] not in (b"[", b"{"):
+        return None  # MLflow would open the file that a string names
+    return model, Path(path)
 
 
 def _opened(source: str, flavor: str) -> Any:
@@ -82,26 +139,29 @@ def _opened(source: str, flavor: str) -> Any:
 
 def _flavors(source: str) -> dict[str, dict[str, Any]]:
     """What the MLmodel file says; a YAML file, read as data."""
-    from mlflow.exceptions import MlflowException
     from mlflow.models import Model
 
-    def read(_: object) -> dict[str, dict[str, Any]] | None:
-        try:
-            return dict(Model.load(source).flavors)
-        except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return None
-            raise
-        except FileNotFoundError:
-            return None
-
-    found = asked(read, patience=None)
+    found = asked(lambda _: _or_none(lambda: Model.load(source)), patience=None)
     if found is None:
         raise ModelRejectedError(
             f"MLflow has no model at {source}. The form is runs:/<run id>/<name of the model>, "
             "models:/<name>/<version> or models:/<model id>."
         )
-    return found
+    return dict(found.flavors)
+
+
+def _or_none(get: Callable[[], T]) -> T | None:
+    """What MLflow's artifacts hold, or None where they answer that it is not there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return get()
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+    except FileNotFoundError:
+        return None
 
 
 def _native(flavor: str, facts: dict[str, Any]) -> bool:

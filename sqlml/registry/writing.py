@@ -11,9 +11,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlml.errors import ArgumentError, ReferenceNotAllowedError
+from sqlml.errors import (
+    AliasNotFoundError,
+    ArgumentError,
+    ReferenceNotAllowedError,
+    VersionNotFoundError,
+)
 from sqlml.model import METADATA_FORMAT, ModelReference, ScoringModel
-from sqlml.registry.lookup import METADATA_SHA256, PARITY, SHA256, TASK, Version, asked, resolve
+from sqlml.registry.lookup import (
+    METADATA_SHA256,
+    PARITY,
+    SHA256,
+    TASK,
+    Version,
+    asked,
+    pages,
+    registered,
+    resolve,
+)
 from sqlml.registry.storage import METADATA_FILE, MODEL_FILE
 from sqlml.types import SCALARS
 
@@ -109,6 +124,53 @@ def set_alias(name: str, alias: str, version: int) -> None:
     check_name(name, alias)
     resolve(ModelReference(name, version=version))
     asked(lambda client: client.set_registered_model_alias(name, alias, str(version)))
+
+
+def unset_alias(name: str, alias: str) -> None:
+    """Let `alias` name no version of the model any more.
+
+    Raises `ModelNotFoundError`, `AliasNotFoundError`, `ReferenceNotAllowedError` and
+    `RegistryUnavailableError`.
+
+        >>> unset_alias("churn", "challenger")                             # doctest: +SKIP
+    """
+    check_name(name)
+
+    def write(client: MlflowClient) -> None:
+        aliases = registered(client, name).aliases
+        if alias not in aliases:
+            raise AliasNotFoundError(name, alias, sorted(aliases))
+        client.delete_registered_model_alias(name, alias)
+
+    asked(write)
+
+
+def drop(name: str, version: int | None = None) -> list[int]:
+    """Take a model, or one version of it, out of the registry; the versions that are gone.
+
+    Its aliases go with a version. What MLflow keeps are the runs and the files: `mlflow gc`
+    is its own way to remove these.
+    Raises `ModelNotFoundError`, `VersionNotFoundError`, `ReferenceNotAllowedError` and
+    `RegistryUnavailableError`.
+
+        >>> drop("churn", 2)                                               # doctest: +SKIP
+        [2]
+    """
+    check_name(name)
+
+    def write(client: MlflowClient) -> list[int]:
+        registered(client, name)
+        rows = pages(client.search_model_versions, f"name='{name}'")
+        numbers = sorted(int(row.version) for row in rows)
+        if version is None:
+            client.delete_registered_model(name)
+            return numbers
+        if version not in numbers:
+            raise VersionNotFoundError(name, version, numbers)
+        client.delete_model_version(name, str(version))
+        return [version]
+
+    return asked(write)
 
 
 def check_name(name: str, alias: str | None = None) -> None:
