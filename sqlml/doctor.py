@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sqlml.errors import SqlmlError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from pyspark.sql import SparkSession
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 JAVA_VERSIONS = (17, 21)
 PACKAGES = ("pyspark", "pyarrow", "numpy", "pandas", "onnx", "onnxruntime", "mlflow")
-EXECUTOR_PACKAGES = ("pyarrow", "numpy", "onnxruntime", "sqlml")
+EXECUTOR_SECONDS = 60
+"""How long a cluster may take to start executors."""
 
 _INSTALL_JAVA = {  # by the package manager that is there
     "apt-get": "sudo apt-get install openjdk-17-jre-headless",
@@ -59,7 +61,9 @@ class Machine:
     def spark(self) -> SparkSession:
         from sqlml.spark.session import local_session
 
-        return local_session("sqlml doctor", hive=False, master=self._master)
+        # One attempt: the first failure names its host.
+        conf = {"spark.task.maxFailures": "1"}
+        return local_session("sqlml doctor", hive=False, master=self._master, conf=conf)
 
     def stop(self) -> None:
         if "spark" in self.__dict__:
@@ -163,48 +167,93 @@ def _predict(machine: Machine) -> Finding:
 
 
 def _executors(machine: Machine) -> Finding:
+    from py4j.protocol import Py4JJavaError
+
+    from sqlml.spark.internals.executors import count_executors, run_command
+    from sqlml.spark.shipping import LIBRARIES, is_shipped
+
     context = machine.spark.sparkContext
-    tasks = context.defaultParallelism
-    probe = _probe_of(EXECUTOR_PACKAGES)
-    hosts = dict(context.parallelize(range(tasks), tasks).mapPartitions(probe).collect())
-    here = dict(probe(iter(())))
-    wanted = next(iter(here.values()))
-    apart = {host: found for host, found in hosts.items() if found != wanted}
-    if not apart:
-        return True, f"{len(hosts)} hosts, {_spelled(wanted)}", ""
-    host, found = next(iter(apart.items()))
-    differing = {k: v for k, v in found.items() if v != wanted.get(k)}
-    needed = " ".join(f"{k}=={wanted[k]}" for k in differing if k != "python")
+    executors = count_executors(machine.spark, EXECUTOR_SECONDS)
+    if not executors:
+        return (
+            False,
+            f"{context.master} gave none in {EXECUTOR_SECONDS} s",
+            "Free cores and memory there, or ask for less with spark.cores.max and "
+            "spark.executor.memory in spark-defaults.conf",
+        )
+    ask = ("-c", _PROBE, *LIBRARIES)
+    try:
+        answers = run_command(machine.spark, [context.pythonExec, *ask], executors)
+    except Py4JJavaError as error:
+        return _not_started(context.pythonExec, str(error.java_exception))
+    asked = subprocess.run([sys.executable, *ask], input="", capture_output=True, text=True)
+    wanted = json.loads(asked.stdout)["versions"]
+    found = {_place(fact): fact for fact in map(json.loads, answers)}
+    answered = len({(fact["host"], fact["executor"]) for fact in map(json.loads, answers)})
+    if answered < executors:
+        return False, f"only {answered} of {executors} answered", "Run sqlml doctor again."
+    apart = [fact for _, fact in sorted(found.items()) if fact["versions"] != wanted]
+    if apart:
+        return (
+            False,
+            f"{len(apart)} of {len(found)} differ from the driver ({_spelled(wanted)}): "
+            + "; ".join(f"{_place(f)} has {_spelled(_differing(f, wanted))}" for f in apart),
+            "; ".join(_mend(fact, wanted) for fact in apart),
+        )
+    brought = "sqlml is shipped to them" if is_shipped() else "with this Python's sqlml"
+    hosts = len({fact["host"] for fact in found.values()})
+    on = f"{hosts} host{'s' * (hosts > 1)}"
+    return True, f"{executors} on {on}, {_spelled(wanted)}; {brought}", ""
+
+
+# A program of its own, not a Spark function: it runs in a Python of another version too, and in
+# one without pyarrow. What Spark writes to it is read, so that Spark does not miss the reader.
+_PROBE = """
+import importlib, json, os, platform, sys
+sys.stdin.read()
+versions = {"python": "%d.%d" % sys.version_info[:2]}
+for name in sys.argv[1:]:
+    try:
+        versions[name] = importlib.import_module(name).__version__
+    except Exception:
+        versions[name] = None
+print(json.dumps({
+    "host": platform.node(),
+    "executor": os.getppid(),
+    "python": sys.executable,
+    "versions": versions,
+}))
+"""
+
+
+def _place(fact: dict[str, Any]) -> str:
+    return f"{fact['host']} ({fact['python']})"
+
+
+def _differing(fact: dict[str, Any], wanted: dict[str, str]) -> dict[str, str | None]:
+    return {name: found for name, found in fact["versions"].items() if found != wanted[name]}
+
+
+def _mend(fact: dict[str, Any], wanted: dict[str, str]) -> str:
+    differing = _differing(fact, wanted)
+    if "python" in differing:
+        return f"On {fact['host']}: install Python {wanted['python']}, or set PYSPARK_PYTHON to one"
+    needed = " ".join(f"{name}=={wanted[name]}" for name in differing)
+    return f"On {fact['host']}: {fact['python']} -m pip install {needed}"
+
+
+def _not_started(python: str, reason: str) -> Finding:
+    lost = re.search(r"\((\S+) executor \S+\): (.*)", reason)
+    host, said = lost.groups() if lost else ("an executor", reason.splitlines()[0])
     return (
         False,
-        f"{len(apart)} of {len(hosts)} hosts differ from the driver, {host}: {_spelled(differing)}",
-        f"There: pip install {needed} (or set PYSPARK_PYTHON to an environment that has them)",
+        f"{host} cannot run {python}: {said}",
+        "export PYSPARK_PYTHON=/path/of/python, one that is on every host",
     )
 
 
-def _probe_of(packages: tuple[str, ...]) -> Callable[[Any], Iterator[tuple[str, dict[str, str]]]]:
-    # Nested, so that Spark ships its code: an executor without sqlml could not import it.
-    def probe(_: Any) -> Iterator[tuple[str, dict[str, str]]]:
-        import importlib
-        import platform
-        import socket
-
-        found = {"python": ".".join(platform.python_version_tuple()[:2])}
-        for name in packages:
-            try:
-                module = importlib.import_module(name)
-                if name == "sqlml":
-                    importlib.import_module("sqlml.score")
-                found[name] = str(module.__version__)
-            except Exception as error:
-                found[name] = f"missing ({error})"
-        yield socket.gethostname(), found
-
-    return probe
-
-
-def _spelled(versions: dict[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
+def _spelled(versions: Mapping[str, str | None]) -> str:
+    return ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
 
 
 CHECKS: list[tuple[str, Look]] = [

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
 import sys
+from importlib import metadata
 
 import pytest
 from click.testing import CliRunner
@@ -11,6 +13,7 @@ from click.testing import CliRunner
 from sqlml import doctor
 from sqlml.cli import main
 from sqlml.doctor import Check, Machine
+from tests.cluster import environment
 
 
 @pytest.fixture
@@ -72,36 +75,26 @@ def test_a_broken_registry_is_a_finding(monkeypatch, tmp_path):
     assert "[REGISTRY_UNAVAILABLE]" in check.found
 
 
-def test_executors_that_lack_a_package_are_named(machine, monkeypatch):
-    versions = iter(["2", "1"])
-
-    def probe_of(_):
-        mine = next(versions, "1")
-
-        def probe(_rows):
-            yield "host", {"python": "3.11", "onnxruntime": mine}
-
-        return probe
-
-    class Executors:
-        defaultParallelism = 1
-
-        def parallelize(self, *_):
-            return self
-
-        def mapPartitions(self, _):
-            return self
-
-        def collect(self):
-            return [("worker-7", {"python": "3.11", "onnxruntime": "missing"})]
-
-    there = Machine()
-    there.__dict__["spark"] = type("Spark", (), {"sparkContext": Executors()})()
-    monkeypatch.setattr(doctor, "_probe_of", probe_of)
-    check = look("executors", there)
+def test_a_worker_that_lacks_a_package_is_answered_with_the_command(machine, tmp_path, monkeypatch):
+    """Workers may run another Python than the driver: what it lacks is named, not sqlml."""
+    python = environment.make(tmp_path / "poorer", ["numpy", "pyarrow"]) / "python3"
+    monkeypatch.setattr(machine.spark.sparkContext, "pythonExec", str(python))
+    check = look("executors", machine)
     assert not check.ok
-    assert "worker-7: onnxruntime missing" in check.found
-    assert "pip install onnxruntime==2" in check.advice
+    assert check.found.endswith(f"{platform.node()} ({python}) has onnxruntime missing")
+    assert check.found.startswith("1 of 1 differ from the driver (python 3.")
+    version = metadata.version("onnxruntime")
+    wanted = f"On {platform.node()}: {python} -m pip install onnxruntime=={version}"
+    assert check.advice == wanted
+
+
+def test_a_worker_without_its_python_is_told(machine, monkeypatch):
+    monkeypatch.setattr(machine.spark.sparkContext, "pythonExec", "python-of-nowhere")
+    check = look("executors", machine)
+    assert not check.ok
+    assert "cannot run python-of-nowhere" in check.found
+    assert len(check.found.splitlines()) == 1
+    assert "PYSPARK_PYTHON" in check.advice
 
 
 @pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1)])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Vector = np.ndarray[Any, Any]
 
 # Each module has one class, Engine. A backend joins by a row here.
-ENGINES = {"onnx": "sqlml.score.onnxruntime"}
+ENGINES = {"onnx": ".onnxruntime"}
 
 
 class Engine(Protocol):
@@ -35,5 +35,5 @@ class Engine(Protocol):
 
 def load(model: ScoringModel, backend: str = "onnx") -> Engine:
     """The model, loaded by the engine of that name."""
-    module: Any = importlib.import_module(ENGINES[backend])
+    module: Any = importlib.import_module(ENGINES[backend], __package__)
     return cast("Engine", module.Engine(model))

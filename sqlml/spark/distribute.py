@@ -14,6 +14,7 @@ from pyspark import SparkContext
 from pyspark.sql.functions import arrow_udf
 
 from sqlml.signature import struct_type
+from sqlml.spark.shipping import on_executors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,12 +46,10 @@ def raw_type(model: ScoringModel) -> str:
 
 
 def _score_with(key: str, fetch: Callable[[], tuple[str, bytes]]) -> Callable[..., pa.Array]:
-    """The function that runs in a Python worker; it imports what scoring needs, no more."""
+    """The function that runs in a Python worker; `fetch` brings metadata and ONNX bytes."""
+    raw = on_executors("prediction.raw")
 
     def score(*columns: pa.Array) -> pa.Array:
-        from sqlml.model import ScoringModel
-        from sqlml.score import scorer
-
-        return scorer(key, lambda: ScoringModel.from_json(*fetch())).score(columns)
+        return raw(key, fetch, columns)
 
     return score

@@ -12,6 +12,7 @@ import pyarrow as pa
 from sqlml import registry
 from sqlml.errors import ArgumentError, InputCountError
 from sqlml.signature import struct_type
+from sqlml.spark.shipping import on_executors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,24 +87,20 @@ def result_type(model: "ScoringModel") -> str:
 
 def _arrow(model: "ScoringModel") -> "Callable[..., pa.Array]":
     key, metadata, onnx = model.key, model.to_json(), model.onnx
+    predict = on_executors("prediction.predict")
 
     def score(*columns: pa.Array, **named: pa.Array) -> pa.Array:
-        from sqlml.score.prediction import predict
-
-        return predict(key, metadata, onnx, columns, named)
+        return predict(key, lambda: (metadata, onnx), columns, named)
 
     return score
 
 
 def _pandas(model: "ScoringModel") -> "Callable[..., pd.Series[Any]]":
     key, metadata, onnx = model.key, model.to_json(), model.onnx
+    predict = on_executors("prediction.predict_pandas")
 
     def score(*columns: pd.Series, **named: pd.Series) -> pd.Series:
-        from sqlml.score.prediction import from_pandas, predict, to_pandas
-
-        arrays = [from_pandas(c) for c in columns]
-        by_name = {name: from_pandas(c) for name, c in named.items()}
-        result: pd.Series = to_pandas(predict(key, metadata, onnx, arrays, by_name))
+        result: pd.Series = predict(key, lambda: (metadata, onnx), columns, named)
         return result
 
     if model.signature.predicted is None:
