@@ -24,6 +24,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="For programs: JSON
 _master = click.option(
     "--master", metavar="URL", help="Spark's master; else SPARK_MASTER, else this machine."
 )
+_port = click.IntRange(0, 65535)
 
 
 class _Commands(click.Group):
@@ -184,6 +185,47 @@ def sql(statement: str, limit: int | None, master: str | None, as_json: bool) ->
             result.show(limit or ROWS, truncate=False)
     finally:
         spark.stop()
+
+
+def _settings(context: click.Context, option: click.Parameter, given: list[str]) -> dict[str, str]:
+    for setting in given:
+        if not re.match(r"spark\.[^=]+=", setting):
+            raise click.BadParameter(f"{setting!r} is not of the form spark.some.setting=value.")
+    return {key: value for key, _, value in (setting.partition("=") for setting in given)}
+
+
+@main.command(epilog="Example: sqlml serve --port 10000 --conf spark.driver.memory=4g")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port", default=10000, show_default=True, type=_port, help="For JDBC; 0 is any free port."
+)
+@click.option("--connect-port", type=_port, help="For Spark Connect, which is off without it.")
+@click.option(
+    "--directory",
+    default=".",
+    show_default=True,
+    type=click.Path(file_okay=False),
+    help="Where the tables are: metastore_db and spark-warehouse.",
+)
+@_master
+@click.option(
+    "--conf", metavar="KEY=VALUE", multiple=True, callback=_settings, help="A setting of Spark."
+)
+@click.option(
+    "--trust-pickle",
+    is_flag=True,
+    help="CREATE MODEL may open pickled models, which runs their code.",
+)
+def serve(**options: Any) -> None:
+    """Serve SQL with PREDICT over JDBC (HiveServer2) and Spark Connect.
+
+    Ctrl-C or SIGTERM stops it. For a cluster: spark-submit --master yarn "$(python -c
+    'import sqlml.serve.__main__ as m; print(m.__file__)')" --port 10000
+    """
+    from sqlml.serve import Options
+    from sqlml.serve import serve as serve_until_stopped
+
+    serve_until_stopped(Options(**options))
 
 
 @main.command(epilog="Example: sqlml doctor")
