@@ -2,6 +2,8 @@
 
 VENV ?= .venv
 BIN = $(VENV)/bin
+# dbt asks for other versions of what the tests need: an environment of its own.
+DBT = $(VENV)-dbt
 
 # Spark starts the Java of JAVA_HOME. A recipe that begins with this ends where none is found.
 JAVA = JAVA_HOME=$$(scripts/java.sh) && export JAVA_HOME
@@ -17,7 +19,7 @@ help:  ## list the targets
 demo: $(VENV)/demo.stamp  ## train on real flights, publish, score in SQL, show results
 	@$(JAVA) && $(BIN)/sqlml demo
 
-test: $(VENV)/test.stamp  ## run every test; style, types and layers are among them
+test: $(VENV)/test.stamp $(DBT)/dbt.stamp  ## run every test; style, types and layers are among them
 	@$(JAVA) && $(BIN)/python -m pytest $(PYTEST)
 
 lint: $(VENV)/test.stamp  ## only style, types and layers
@@ -31,7 +33,7 @@ format: $(VENV)/test.stamp  ## let ruff rewrite what it can
 	@$(BIN)/ruff format .
 
 clean:  ## remove the environment and everything that runs leave behind
-	rm -rf $(VENV) sqlml-demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(DBT) sqlml-demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # The stamps are newer than what they were made from, so a second run starts at once.
 $(VENV)/python.stamp: scripts/python.sh
@@ -49,3 +51,10 @@ $(VENV)/test.stamp: $(VENV)/python.stamp pyproject.toml
 	@echo "Installing sqlml and what the tests need into $(VENV): once, a few minutes …"
 	@$(PIP) --editable '.[all]' --group test --group lint
 	@touch $@ $(VENV)/demo.stamp
+
+$(DBT)/dbt.stamp: $(VENV)/python.stamp sql/dbt/integration/requirements.txt
+	@echo "Installing dbt into $(DBT): once, half a minute …"
+	@$(BIN)/python -m venv $(DBT)
+	@$(DBT)/bin/python -m pip --disable-pip-version-check install $$(test -t 1 || echo --quiet) \
+		--requirement sql/dbt/integration/requirements.txt
+	@touch $@

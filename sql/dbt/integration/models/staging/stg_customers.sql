@@ -1,0 +1,2 @@
+select customer_id, age, tenure, plan, country
+from {{ ref('customers') }}
