@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,18 +19,28 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
+LOGGED = "runs:/4f2ab1/model"
+"""How the reference names a model that was logged with MLflow."""
 REFERENCE = Path(__file__).parent.parent / "sql" / "README.md"
 
 
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """Whoever tries the examples: a session, and a logged model of their own."""
+
+    session: SparkSession
+    logged: str
+
+
 @pytest.fixture(scope="module")
-def session(
-    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[SparkSession]:
-    """A session with the table and the model that the reference takes for given."""
+def reader(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """A session with the table and the models that the reference takes for given."""
+    import mlflow
     from sklearn.compose import make_column_transformer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
+    from xgboost import XGBClassifier
 
     home = tmp_path_factory.mktemp("reference")
     rng = np.random.default_rng(5)
@@ -53,9 +64,17 @@ def session(
         env.setenv("_MLFLOW_SERVER_ARTIFACT_ROOT", str(home / "artifacts"))
         sqlml.publish(model, "churn", sample=rows, alias="champion")
         sqlml.register(session, "predict_churn", "churn")
-        yield session
+        with mlflow.start_run():
+            numbers = rows[["age", "tenure"]].astype(float)
+            logged = XGBClassifier(n_estimators=5).fit(numbers, leaves == "yes")
+            info = mlflow.xgboost.log_model(logged, name="model", input_example=numbers)
+        yield Reader(session, info.model_uri)
 
 
-@pytest.mark.parametrize("block", blocks(REFERENCE), ids=str)
-def test_the_reference_runs(session: SparkSession, block: Block) -> None:
-    run_sql(session, block)
+SQL = [block for block in blocks(REFERENCE) if block.language == "sql"]
+
+
+@pytest.mark.parametrize("block", SQL, ids=str)
+def test_the_reference_runs(reader: Reader, block: Block) -> None:
+    code = block.code.replace(LOGGED, reader.logged)
+    run_sql(reader.session, dataclasses.replace(block, code=code))
