@@ -20,6 +20,8 @@ from . import environment
 from .standalone import clean_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .standalone import Cluster
 
 BLOCKS = blocks(Path(__file__).parents[2] / "docs" / "cluster.md")
@@ -34,7 +36,19 @@ print("on executors:", *spark.sparkContext.parallelize([0], 1).mapPartitions(ver
 
 
 @pytest.fixture(scope="module")
-def said(cluster: Cluster, registry: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def own_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A registry in which `churn` is the document's."""
+    home = tmp_path_factory.mktemp("document-registry")
+    with pytest.MonkeyPatch.context() as env:
+        env.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
+        env.setenv("_MLFLOW_SERVER_ARTIFACT_ROOT", str(home / "artifacts"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def said(
+    cluster: Cluster, own_registry: None, tmp_path_factory: pytest.TempPathFactory
+) -> list[str]:
     """What each block of shell commands prints, in one shell and one directory.
 
     The document takes for given a model `churn`, and an archive of an environment.

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 SCHEMA = "dbt_sqlml"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def train() -> dict[str, Any]:
     """What train.py of the project defines."""
     return runpy.run_path(str(PACKAGE / "integration" / "train.py"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def customers() -> pd.DataFrame:
     return pd.read_csv(PACKAGE / "integration" / "seeds" / "customers.csv")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def dbt_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A registry of these tests' own: the versions of `churn` are counted."""
     home = tmp_path_factory.mktemp("dbt-registry")
@@ -43,7 +43,7 @@ def dbt_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def published(
     dbt_registry: None, train: dict[str, Any], customers: pd.DataFrame
 ) -> dict[str, sqlml.PublishedModel]:
@@ -56,7 +56,7 @@ def published(
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(
     tmp_path_factory: pytest.TempPathFactory, published: dict[str, sqlml.PublishedModel]
 ) -> Iterator[Server]:
@@ -65,7 +65,7 @@ def server(
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def project(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Project:
     """The project with its package installed."""
     project = Project(tmp_path_factory.mktemp("dbt"), server.port)
@@ -74,12 +74,12 @@ def project(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Project
     return project
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def first_build(project: Project) -> Run:
     return project.dbt("build")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def rows(server: Server) -> Callable[[str], pd.DataFrame]:
     """The rows of a table that dbt made, by customer."""
 

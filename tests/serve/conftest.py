@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ROWS = 120
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def rows() -> pd.DataFrame:
     """The table `customers`."""
     rng = np.random.default_rng(11)
@@ -34,7 +34,7 @@ def rows() -> pd.DataFrame:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def fitted(rows: pd.DataFrame) -> dict[str, Any]:
     """`churn` has labels of text and takes age, tenure and plan; `worth` is a regression."""
     from sklearn.compose import make_column_transformer
@@ -55,7 +55,7 @@ def fitted(rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def own_registry(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a registry that only these tests and their servers use."""
     home = tmp_path_factory.mktemp("serve-registry")
@@ -65,7 +65,7 @@ def own_registry(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def publish(own_registry: dict[str, str]) -> Callable[..., sqlml.PublishedModel]:
     """sqlml.publish into the registry of the server, from outside of it."""
 
@@ -78,7 +78,7 @@ def publish(own_registry: dict[str, str]) -> Callable[..., sqlml.PublishedModel]
     return publish
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def published(
     publish: Callable[..., sqlml.PublishedModel], fitted: dict[str, Any], rows: pd.DataFrame
 ) -> dict[str, sqlml.PublishedModel]:
@@ -89,7 +89,7 @@ def published(
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(
     tmp_path_factory: pytest.TempPathFactory,
     own_registry: dict[str, str],
@@ -111,7 +111,7 @@ def cursor(server: Server) -> Iterator[Any]:
         yield cursor
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def jvm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A JVM with Hive's JDBC driver, and nothing of ours."""
     (py4j,) = (SPARK_HOME / "jars").glob("py4j-*.jar")

@@ -74,7 +74,7 @@ class Load:
         self._lock = threading.Lock()
 
     def run(self, server: Server, clients: int, seconds: float) -> None:
-        """Load the server; afterwards `done`, `wrong` and `samples` tell."""
+        """Load the server; the last of `samples` is taken when all clients have left."""
         with pyhive(server) as cursor:
             cursor.execute("CREATE DATABASE IF NOT EXISTS other")
         start = time.monotonic()
@@ -93,6 +93,7 @@ class Load:
             thread.join(120)
         if any(thread.is_alive() for thread in threads):
             self.wrong.append("a client hangs")
+        self._sample(server.process.pid, java, int(time.monotonic() - start))
 
     def report(self) -> str:
         """For people: a line for each sample, and the sums."""
@@ -127,7 +128,7 @@ class Load:
         try:
             kind(cursor, chance)
         except Exception as error:
-            self._record_wrong(f"{name}: {error!r}"[:500])
+            self._record_wrong(f"{name}: {error!r}"[:9000])
         with self._lock:
             self.done[name] += 1
 

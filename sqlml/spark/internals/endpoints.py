@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-_REGISTERED = 2  # REG_FUNCS_DONE of Hive.java
-
 # For the JVM's own last steps; its queries and connections have ended before.
 _END_OF_JVM_SECONDS = 3.0
 
