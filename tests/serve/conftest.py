@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
+from py4j.protocol import get_return_value
 
 import sqlml
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROWS = 120
+
+
+@pytest.fixture(autouse=True)
+def py4j_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PySpark lets py4j look every error up in PySpark's own JVM; the one here is another."""
+    monkeypatch.setattr("py4j.java_gateway.get_return_value", get_return_value)
 
 
 @pytest.fixture(scope="package")
