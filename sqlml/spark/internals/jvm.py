@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ _logger = logging.getLogger("sqlml.spark")
 
 # One bridge for each JVM, by its gateway.
 _bridges: dict[Any, JavaObject] = {}
+
+_answers = threading.local()
 
 
 def bridge(spark: SparkSession) -> JavaObject:
@@ -56,6 +59,12 @@ class Callback:
         self._bridge, self._function = bridge(spark), function
 
     def apply(self, argument: Any) -> Any:
+        # Once Python lets go of an object, py4j has Java forget it: from another thread, and
+        # maybe before Java has read the answer. This thread's next answer, or end, comes after.
+        _answers.last = self._answer(argument)
+        return _answers.last
+
+    def _answer(self, argument: Any) -> Any:
         try:
             return self._function(argument)
         except SqlmlError as error:
