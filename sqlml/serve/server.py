@@ -37,6 +37,10 @@ SETTINGS = {
     "spark.sql.restrictedMode.enabled": "true",
     # Spark's log does not go there, and its default place is shared by all servers of a user.
     "spark.hadoop.hive.server2.logging.operation.enabled": "false",
+    # Py4j keeps a connection and a thread of Python for each Java thread that ever asked Python
+    # something, so threads wait for a next client, a day and not seconds, before they end.
+    "spark.hadoop.hive.server2.thrift.worker.keepalive.time": "86400s",
+    "spark.hadoop.hive.server2.async.exec.keepalive.time": "86400s",
     # A stopping server waits so long for each query, 10 seconds by default.
     "spark.hadoop.hive.server2.async.exec.shutdown.timeout": "1s",
 }
