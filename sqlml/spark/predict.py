@@ -52,7 +52,7 @@ def predict_table(call: Call) -> internals.Plan:
         return internals.score(given.data, casts, raw_udf(model.scoring), derived, call.spark)
 
     if given.outputs is not None:
-        return _tsql_form(call, given, given.outputs, model, score)
+        return _tsql_form(call, given, columns, model, score)
     names = [given.prefix + o.name for o in model.scoring.signature.outputs]
     taken = {n if call.case_sensitive else n.lower() for n, _ in columns}
     clashing = [n for n in names if (n if call.case_sensitive else n.lower()) in taken]
@@ -69,12 +69,12 @@ def predict_table(call: Call) -> internals.Plan:
 def _tsql_form(
     call: Call,
     given: _TableArguments,
-    wanted: str,
+    columns: Sequence[tuple[str, str]],
     model: _Resolved,
     score: Callable[[Callable[[Column], Mapping[str, Column]]], internals.Plan],
 ) -> internals.Plan:
     """The columns that WITH names, under an alias of their own beside the data's."""
-    named = internals.columns_of(wanted, call.spark)
+    named = internals.columns_of(given.outputs or "", call.spark)
     # The data may have columns of these names: d.score and p.score are two.
     hidden = {name: f"sqlml_{i}_{uuid.uuid4().hex[:8]}" for i, (name, _) in enumerate(named)}
 
