@@ -5,6 +5,9 @@ BIN = $(VENV)/bin
 # dbt asks for other versions of what the tests need: an environment of its own.
 DBT = $(VENV)-dbt
 
+# What pip compiles when it installs the package.
+KERNEL = hatch_build.py sqlml/score/kernel/trees.c
+
 # Spark starts the Java of JAVA_HOME. A recipe that begins with this ends where none is found.
 JAVA = JAVA_HOME=$$(scripts/java.sh) && export JAVA_HOME
 # Progress on a terminal, a quiet log elsewhere.
@@ -33,7 +36,7 @@ format: $(VENV)/test.stamp  ## let ruff rewrite what it can
 	@$(BIN)/ruff format .
 
 clean:  ## remove the environment and everything that runs leave behind
-	rm -rf $(VENV) $(DBT) sqlml-demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(DBT) sqlml-demo sqlml-bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # The stamps are newer than what they were made from, so a second run starts at once.
 $(VENV)/python.stamp: scripts/python.sh
@@ -42,12 +45,12 @@ $(VENV)/python.stamp: scripts/python.sh
 	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --upgrade 'pip>=25.1'  # --group
 	@touch $@
 
-$(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml
+$(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml $(KERNEL)
 	@echo "Installing sqlml and what the demo needs into $(VENV): once, a minute or two …"
 	@$(PIP) --editable '.[demo]'
 	@touch $@
 
-$(VENV)/test.stamp: $(VENV)/python.stamp pyproject.toml
+$(VENV)/test.stamp: $(VENV)/python.stamp pyproject.toml $(KERNEL)
 	@echo "Installing sqlml and what the tests need into $(VENV): once, a few minutes …"
 	@$(PIP) --editable '.[all]' --group test --group lint
 	@touch $@ $(VENV)/demo.stamp

@@ -129,6 +129,19 @@ def _package(name: str, _: Machine) -> Finding:
     return _within(found, allowed), found, advice
 
 
+def _kernel(_: Machine) -> Finding:
+    from sqlml.score.kernel import LEVELS, KernelMissing, library
+
+    advice = (
+        f"Install a C compiler (gcc, say), then {sys.executable} -m pip install --force-reinstall "
+        "--no-deps sqlml. Until then ONNX Runtime scores tree ensembles, some ten times slower."
+    )
+    try:
+        return True, f"compiled, runs with {LEVELS[library().sqlml_level()]}", ""
+    except KernelMissing as error:
+        return False, str(error), advice
+
+
 def _required(name: str) -> str:
     """The range of versions in sqlml's own metadata."""
     from packaging.requirements import Requirement
@@ -260,6 +273,7 @@ CHECKS: list[tuple[str, Look]] = [
     ("Python", _python),
     ("Java", _java),
     *((name, partial(_package, name)) for name in PACKAGES),
+    ("tree kernel", _kernel),
     ("registry", _registry),
     ("Spark starts", _spark),
     ("PREDICT", _predict),

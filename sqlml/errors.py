@@ -287,7 +287,7 @@ class ParityError(SqlmlError):
 
 
 class NotCompilableError(SqlmlError):
-    """A model that has no form as one Spark SQL expression."""
+    """A model that a backend has no exact form for: no SQL expression, no tree program."""
 
     condition = "NOT_COMPILABLE"
 

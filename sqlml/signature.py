@@ -36,6 +36,16 @@ class Input:
     """The only values that the original scores, else it raises and such a row scores NULL.
     None: every value is scored."""
 
+    @property
+    def takes_everything(self) -> bool:
+        """No value, and not its lack, rules a row out."""
+        return (
+            self.takes_missing
+            and self.takes_infinite
+            and self.largest is None
+            and self.categories is None
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Output:

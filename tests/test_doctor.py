@@ -62,6 +62,20 @@ def test_a_package_out_of_range_is_answered_with_the_range(monkeypatch):
     assert ">=" in check.advice
 
 
+def test_a_missing_kernel_is_answered_with_what_compiles_it(monkeypatch):
+    from sqlml.score import kernel
+
+    monkeypatch.setattr(kernel, "LIBRARY", "none.bin")
+    kernel.library.cache_clear()
+    try:
+        check = look("tree kernel")
+    finally:
+        kernel.library.cache_clear()
+    assert not check.ok
+    assert "C compiler" in check.advice
+    assert "--force-reinstall" in check.advice
+
+
 def test_a_registry_that_is_not_there_yet_is_not_made(monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert "not there yet" in look("registry").found

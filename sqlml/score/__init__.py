@@ -4,7 +4,6 @@ It knows neither Spark nor MLflow, and imports only NumPy, pyarrow and the engin
 library: every Python worker pays for what is imported here.
 """
 
-from sqlml.score.cache import scorer
 from sqlml.score.scorer import Scorer
 
-__all__ = ["Scorer", "scorer"]
+__all__ = ["Scorer"]

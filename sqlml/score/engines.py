@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
     Vector = np.ndarray[Any, Any]
 
-# Each module has one class, Engine. A backend joins by a row here.
-ENGINES = {"onnx": ".onnxruntime"}
+# Each module has one class, Engine. A backend that works in Python joins by a row here.
+ENGINES = {"onnx": ".onnxruntime", "trees": ".trees"}
 
 
 class Engine(Protocol):
     """One loaded model. Its methods are called by one thread at a time."""
 
-    def __init__(self, model: ScoringModel) -> None: ...
+    def __init__(self, model: ScoringModel, program: bytes) -> None:
+        """`program` is what the backend runs: the ONNX bytes, or what was compiled of them."""
+        ...
 
     def run(self, columns: Sequence[Vector]) -> Sequence[Vector]:
         """The tensors of `model.tensors`, in that order, for N >= 1 rows.
@@ -33,7 +35,7 @@ class Engine(Protocol):
         ...
 
 
-def load(model: ScoringModel, backend: str = "onnx") -> Engine:
-    """The model, loaded by the engine of that name."""
+def load(model: ScoringModel, backend: str, program: bytes) -> Engine:
+    """A program, loaded by the engine of that name."""
     module: Any = importlib.import_module(ENGINES[backend], __package__)
-    return cast("Engine", module.Engine(model))
+    return cast("Engine", module.Engine(model, program))

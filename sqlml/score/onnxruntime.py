@@ -26,10 +26,10 @@ ROW_BLOCK = 16
 _INEXACT = ["MatMulScaleFusion"]
 
 
-class Engine:
+class Graph:
     """An InferenceSession with Spark's manner: a task is one thread, and none of ours spins."""
 
-    def __init__(self, model: ScoringModel) -> None:
+    def __init__(self, onnx: bytes, outputs: Sequence[str]) -> None:
         # A model must not choose its own session settings.
         os.environ.pop("ORT_LOAD_CONFIG_FROM_MODEL", None)
         import onnxruntime as ort
@@ -42,7 +42,7 @@ class Engine:
         options.log_severity_level = 3
         try:
             self._session = ort.InferenceSession(
-                model.onnx,
+                onnx,
                 options,
                 providers=["CPUExecutionProvider"],
                 disabled_optimizers=_INEXACT,
@@ -50,13 +50,24 @@ class Engine:
         except Exception as error:  # onnxruntime raises several unrelated types here
             raise ModelRejectedError(f"ONNX Runtime cannot load the model: {error}") from error
         self._inputs = [i.name for i in self._session.get_inputs()]
-        self._outputs = [t.name for t in model.tensors]
+        self._outputs = list(outputs)
 
-    def run(self, columns: Sequence[Vector]) -> Sequence[Vector]:
-        rows = len(columns[0])
+    def run(self, tensors: Sequence[Vector]) -> Sequence[Vector]:
+        """The outputs for N >= 1 rows; `tensors` are the inputs in the graph's order."""
+        rows = len(tensors[0])
         padding = -rows % ROW_BLOCK
         feed = {}
-        for name, column in zip(self._inputs, columns, strict=True):
-            padded = np.concatenate([column, column[:1].repeat(padding)]) if padding else column
-            feed[name] = padded.reshape(-1, 1)
+        for name, tensor in zip(self._inputs, tensors, strict=True):
+            padded = np.concatenate([tensor, tensor[:1].repeat(padding, 0)]) if padding else tensor
+            feed[name] = padded
         return [out[:rows] for out in self._session.run(self._outputs, feed)]
+
+
+class Engine(Graph):
+    """The model's whole graph."""
+
+    def __init__(self, model: ScoringModel, program: bytes) -> None:
+        super().__init__(program, [t.name for t in model.tensors])
+
+    def run(self, columns: Sequence[Vector]) -> Sequence[Vector]:
+        return super().run([column.reshape(-1, 1) for column in columns])

@@ -1,50 +1,61 @@
-"""What Spark calls in a Python worker: raw results for PREDICT, predictions for one function.
-
-`key` identifies a model, as in `scorer`; `fetch` brings its metadata and its ONNX bytes.
-"""
+"""What Spark calls in a Python worker: raw results for PREDICT, predictions for one function."""
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from sqlml.errors import InputCountError
 from sqlml.model import ScoringModel
-from sqlml.score.cache import scorer
+from sqlml.score.cache import loaded
+from sqlml.score.kernel import KernelMissing
 from sqlml.score.outputs import derive
+from sqlml.score.scorer import Scorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
-    from sqlml.score.scorer import Scorer
 
-    Fetch = Callable[[], tuple[str, bytes]]
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a worker is to load: which is known before it is fetched."""
+
+    key: str
+    """Of the model, and of what was compiled of it."""
+    backend: str
+    """A key of `ENGINES`."""
+    fetch: Callable[[str], Any]
+    """Brings "metadata", the text of `ScoringModel.to_json`, or the program of a backend."""
+    inputs: tuple[int, ...] | None = None
+    """The inputs that are given; None: all."""
 
 
-def raw(key: str, fetch: Fetch, columns: Sequence[pa.Array]) -> pa.Array:
+def raw(task: tuple[Any, ...], columns: Sequence[pa.Array]) -> pa.Array:
     """The raw result of each row; `columns` are the inputs, of their wire types."""
-    return _loaded(key, fetch).score(columns)
+    return _scorer(Task(*task)).score(columns)
 
 
 def predict(
-    key: str, fetch: Fetch, columns: Sequence[pa.Array], named: Mapping[str, pa.Array]
+    task: tuple[Any, ...], columns: Sequence[pa.Array], named: Mapping[str, pa.Array]
 ) -> pa.Array:
     """The prediction of each row, or a struct of the outputs where there are several.
 
     `columns` are the inputs by position, `named` the rest of them by name.
     Raises `InputCountError`, and `InputTypeError` for a type that does not widen.
     """
-    loaded = _loaded(key, fetch)
-    inputs = [i.name for i in loaded.model.signature.inputs]
+    scorer = _scorer(Task(*task))
+    inputs = [i.name for i in scorer.model.signature.inputs]
     rest = inputs[len(columns) :]
     if len(columns) + len(named) != len(inputs) or set(rest) != set(named):
         raise InputCountError("of this function", inputs, len(columns) + len(named))
-    scores = loaded.score([*columns, *(named[name] for name in rest)])
-    outputs = derive(loaded.model, scores)
-    predicted = loaded.model.signature.predicted
+    scores = scorer.score([*columns, *(named[name] for name in rest)])
+    outputs = derive(scorer.model, scores)
+    predicted = scorer.model.signature.predicted
     if predicted is not None:
         return outputs[predicted.name]
     null = next(iter(outputs.values())).is_null()
@@ -52,15 +63,26 @@ def predict(
 
 
 def predict_pandas(
-    key: str, fetch: Fetch, columns: Sequence[pd.Series[Any]], named: Mapping[str, pd.Series[Any]]
+    task: tuple[Any, ...],
+    columns: Sequence[pd.Series[Any]],
+    named: Mapping[str, pd.Series[Any]],
 ) -> Any:
     """What `predict` returns, from pandas and in pandas."""
     arrays = [from_pandas(c) for c in columns]
-    return to_pandas(predict(key, fetch, arrays, {n: from_pandas(c) for n, c in named.items()}))
+    return to_pandas(predict(task, arrays, {n: from_pandas(c) for n, c in named.items()}))
 
 
-def _loaded(key: str, fetch: Fetch) -> Scorer:
-    return scorer(key, lambda: ScoringModel.from_json(*fetch()))
+def _scorer(task: Task) -> Scorer:
+    def load() -> Scorer:
+        # The graph's bytes are fetched only where ONNX Runtime runs them.
+        model = ScoringModel.from_json(task.fetch("metadata"), b"")
+        try:
+            return Scorer(model, task.backend, task.fetch(task.backend), task.inputs)
+        except KernelMissing as error:
+            warnings.warn(f"{error} ONNX Runtime scores instead.", RuntimeWarning, stacklevel=2)
+            return Scorer(model, "onnx", task.fetch("onnx"), task.inputs)
+
+    return loaded(task.key, load)
 
 
 def from_pandas(column: pd.Series[Any]) -> pa.Array:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlml.model import ScoringModel
-    from sqlml.signature import Output
+    from sqlml.signature import Input, Output
 
     Vector = np.ndarray[Any, Any]
 
@@ -31,9 +31,22 @@ class Scorer:
     [7.0, None]
     """
 
-    def __init__(self, model: ScoringModel, backend: str = "onnx") -> None:
+    def __init__(
+        self,
+        model: ScoringModel,
+        backend: str = "onnx",
+        program: bytes | None = None,
+        inputs: Sequence[int] | None = None,
+    ) -> None:
+        """`program`: what the backend runs, by default the model's ONNX bytes. `inputs`: the
+        numbers of those that are given to `score`, where the model does not need the others.
+        """
         self.model = model
-        self._engine = engines.load(model, backend)
+        self.program = model.onnx if program is None else program
+        self._engine = engines.load(model, backend, self.program)
+        every = range(len(model.signature.inputs))
+        self._inputs = list(every if inputs is None else inputs)
+        self._absent = [i for i in every if i not in self._inputs]
 
     def score(self, columns: Sequence[pa.Array]) -> pa.Array:
         """The raw result of each row: `model.raw`, a struct where that is several fields.
@@ -43,13 +56,16 @@ class Scorer:
         refuse is NULL. A row's result depends on nothing but that row.
         """
         fields = self.model.signature.inputs
-        vectors, refused = [], None
-        for column, field in zip(columns, fields, strict=True):
-            values, mask = conform(on_the_wire(column, field), field)
-            vectors.append(values)
+        given: dict[int, Vector] = {}
+        refused = None
+        for index, column in zip(self._inputs, columns, strict=True):
+            values, mask = conform(on_the_wire(column, fields[index]), fields[index])
+            given[index] = values
             if mask is not None:
                 refused = mask if refused is None else refused | mask
-        rows = len(vectors[0])
+        rows = len(columns[0])
+        given |= {index: _nothing(fields[index], rows) for index in self._absent}
+        vectors = [given[index] for index in range(len(fields))]
         tensors: Sequence[Vector]
         if rows == 0 or (refused is not None and refused.all()):
             return pa.nulls(rows, self.arrow_type)
@@ -73,6 +89,13 @@ class Scorer:
         """The Arrow type of what `score` returns."""
         kinds = [(r.name, _arrow_type(r)) for r in self.model.raw]
         return kinds[0][1] if len(kinds) == 1 else pa.struct(kinds)
+
+
+def _nothing(field: Input, rows: int) -> Vector:
+    """What stands for an input that has no part in the result."""
+    if field.wire == "STRING":
+        return np.full(rows, "", dtype=object)
+    return np.zeros(rows, dtype=types.SCALARS[field.wire].arrow)
 
 
 def _arrow_type(raw: Output) -> pa.DataType:

@@ -17,6 +17,7 @@ import ast
 import functools
 import hashlib
 import importlib
+import importlib.resources
 import marshal
 import pkgutil
 import re
@@ -28,6 +29,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 
 from pyspark import SparkContext
+
+from sqlml.score.kernel import LIBRARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +66,7 @@ def on_executors(name: str) -> Callable[..., Any]:
         import sys
         import zlib
 
-        code = marshal.loads(zlib.decompress(packed))
+        code, data = marshal.loads(zlib.decompress(packed))
 
         class Shipped(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
@@ -74,6 +77,12 @@ def on_executors(name: str) -> Callable[..., Any]:
 
             def exec_module(self, module: Any) -> None:
                 exec(code[module.__name__], module.__dict__)
+
+            def get_data(self, path: str) -> bytes:
+                if path not in data:
+                    raise FileNotFoundError(path)
+                content: bytes = data[path]
+                return content
 
         sys.meta_path.append(Shipped())
 
@@ -125,16 +134,20 @@ def _version(library: str) -> str | None:
 
 @functools.cache
 def _executor_side() -> tuple[str, bytes]:
-    """The package's name in a worker, and its modules: code by name, marshalled, compressed."""
-    sources = dict(_sources())
-    digest = hashlib.sha256(repr(sorted(sources.items())).encode()).hexdigest()
+    """The package's name in a worker, and its parts, marshalled and compressed.
+
+    These are the modules' code by name, and the compiled libraries that they load.
+    """
+    sources, libraries = dict(_sources()), dict(_libraries())
+    parts = repr((sorted(sources.items()), sorted(libraries.items())))
+    digest = hashlib.sha256(parts.encode()).hexdigest()
     package = f"sqlml_{digest[:16]}"
     code = {package: compile("", "sqlml", "exec")}
     for name, source in sources.items():
         tree = _Renamed(package).visit(ast.parse(source))
         file = name.replace(".", "/") + ".py"
         code[name.replace("sqlml", package, 1)] = compile(tree, file, "exec", dont_inherit=True)
-    return package, zlib.compress(marshal.dumps(code))
+    return package, zlib.compress(marshal.dumps((code, libraries)))
 
 
 def _sources() -> Iterator[tuple[str, str]]:
@@ -147,6 +160,13 @@ def _sources() -> Iterator[tuple[str, str]]:
             assert spec is not None
             # The loader's, not the file's: the package may be in a zip.
             yield found, cast("InspectLoader", spec.loader).get_source(found) or ""
+
+
+def _libraries() -> Iterator[tuple[str, bytes]]:
+    """The tree kernel, if it was compiled: the name by which its loader asks for it, and bytes."""
+    file = importlib.resources.files("sqlml.score.kernel") / LIBRARY
+    if file.is_file():
+        yield LIBRARY, file.read_bytes()
 
 
 class _Renamed(ast.NodeTransformer):

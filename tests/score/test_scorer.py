@@ -9,7 +9,7 @@ import pytest
 
 import sqlml
 from sqlml.errors import InputTypeError
-from sqlml.score import Scorer, scorer
+from sqlml.score import Scorer, cache
 from sqlml.score.outputs import derive
 from sqlml.signature import Input
 
@@ -124,20 +124,39 @@ def test_a_model_is_loaded_once_in_a_process():
     model = sqlml.convert(dict(models())["logistic"], sample=rows())
     calls = []
 
-    def fetch():
+    def load():
         calls.append(1)
-        return model
+        return Scorer(model)
 
-    assert scorer("a key", fetch) is scorer("a key", fetch)
+    assert cache.loaded("a key", load) is cache.loaded("a key", load)
     assert len(calls) == 1
 
 
 def test_models_used_longest_ago_make_room(monkeypatch):
-    from sqlml.score import cache
-
     model = sqlml.convert(dict(models())["logistic"], sample=rows())
     monkeypatch.setattr(cache, "MAX_BYTES", int(len(model.onnx) * 2.5))
     monkeypatch.setattr(cache, "_loaded", type(cache._loaded)())
     for key in "abcad":
-        scorer(key, lambda: model)
+        cache.loaded(key, lambda: Scorer(model))
     assert list(cache._loaded) == ["a", "d"]
+
+
+def test_without_the_kernel_onnx_runtime_serves_with_one_warning(monkeypatch):
+    from sqlml.compile import prepare
+    from sqlml.score import kernel, prediction
+
+    model = sqlml.convert(dict(models())["forest"], sample=rows())
+    made = prepare(model, backend="trees")
+    parts = {"metadata": model.to_json(), "trees": made.program, "onnx": model.onnx}
+    given = columns(rows(50))
+    scored = prediction.raw(("with", "trees", parts.get, None), given)
+    monkeypatch.setattr(kernel, "LIBRARY", "none.bin")
+    kernel.library.cache_clear()
+    try:
+        task = ("without", "trees", parts.get, None)
+        with pytest.warns(RuntimeWarning, match="ONNX Runtime scores instead") as warned:
+            served = [prediction.raw(task, given) for _ in range(2)]
+    finally:
+        kernel.library.cache_clear()
+    assert len(warned) == 1
+    assert all(s.equals(scored) for s in served)

@@ -1,0 +1,8 @@
+"""What a model's graph becomes before it is scored: an expression, a tree program, or itself.
+
+Pure functions of a graph: neither Spark nor a registry is known here.
+"""
+
+from sqlml.compile.choice import BACKENDS, Prepared, prepare, prepare_for_python
+
+__all__ = ["BACKENDS", "Prepared", "prepare", "prepare_for_python"]
