@@ -1,26 +1,30 @@
 """Every model of the zoo scores in SQL as in its own framework, on every path.
 
 Paths are held to two rules: the numbers are the framework's own (within the bounds of
-parity), and they are the same on every path, to the last bit.
+parity), and they are to the last bit those of the backend that scores: of the engine, or of
+the model as an expression, whose exponential is Java's.
 """
 
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
 import pytest
+from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 import sqlml
-from sqlml.errors import ModelNotFoundError, NotConvertibleError, ParityError
+from sqlml.compile import BACKENDS, prepare
+from sqlml.errors import ModelNotFoundError, NotCompilableError, NotConvertibleError, ParityError
 from sqlml.score import Scorer
 from sqlml.score.outputs import derive
 
 from .zoo import REFUSED, ZOO
-from .zoo.parity import assert_parity, assert_same
+from .zoo.parity import assert_parity, assert_same, assert_same_as_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -78,6 +82,31 @@ def column(spark: SparkSession, case: Case, model: ScoringModel, view: str) -> p
     return in_order(spark.table(view).select(f"`{ROW}`", score.alias("prediction")))
 
 
+def by_backend(
+    spark: SparkSession, case: Case, model: ScoringModel, view: str
+) -> dict[str, pd.DataFrame]:
+    """The table form with each backend that has a form for the model, all in one query."""
+    relation, names = f"TABLE({view})", {}
+    for backend in filter(partial(compiles, model), BACKENDS):
+        names[backend] = [f"{backend}_{o.name}" for o in model.signature.outputs]
+        call = f"PREDICT('{case.id}', {relation}, prefix => '{backend}_', backend => '{backend}')"
+        relation = f"TABLE(SELECT * FROM {call})"
+    outputs = ", ".join(quoted(name) for found in names.values() for name in found)
+    scores = in_order(spark.sql(f"SELECT `{ROW}`, {outputs} FROM {call}"))
+    return {
+        backend: scores[found].rename(columns=lambda name: name.partition("_")[2])
+        for backend, found in names.items()
+    }
+
+
+def compiles(model: ScoringModel, backend: str) -> bool:
+    try:
+        prepare(model, backend=backend)
+    except NotCompilableError:
+        return False
+    return True
+
+
 PATHS: Mapping[str, Callable[[SparkSession, Case, ScoringModel, str], pd.DataFrame]] = {
     "table-form": table_form,
     "scalar-form": scalar_form,
@@ -85,6 +114,7 @@ PATHS: Mapping[str, Callable[[SparkSession, Case, ScoringModel, str], pd.DataFra
     "pandas-function": pandas_function,
     "column": column,
 }
+IN_PYTHON = ("arrow-function", "pandas-function", "column")
 
 
 def called(function: str, model: ScoringModel, view: str) -> str:
@@ -151,6 +181,31 @@ def engine_scores(published: Callable[[Case], ScoringModel]) -> Callable[[Case],
 
 
 @pytest.fixture(scope="session")
+def backend_scores(
+    spark: SparkSession,
+    published: Callable[[Case], ScoringModel],
+    view: Callable[[Case], str],
+) -> Callable[[Case], dict[str, pd.DataFrame]]:
+    scores: dict[Case, dict[str, pd.DataFrame]] = {}
+
+    def of(case: Case) -> dict[str, pd.DataFrame]:
+        if case not in scores:
+            scores[case] = by_backend(spark, case, published(case), view(case))
+        return scores[case]
+
+    return of
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _generated_code(spark: SparkSession) -> Iterator[None]:
+    """The optimizer would compute what is selected of given rows itself, without its code."""
+    rule = "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation"
+    spark.conf.set("spark.sql.optimizer.excludedRules", rule)
+    yield
+    spark.conf.unset("spark.sql.optimizer.excludedRules")
+
+
+@pytest.fixture(scope="session")
 def view(
     spark: SparkSession, published: Callable[[Case], ScoringModel]
 ) -> Iterator[Callable[[Case], str]]:
@@ -180,6 +235,36 @@ def test_the_engine_gives_the_frameworks_own_scores(
     assert_parity(engine_scores(case), case, published(case))
 
 
+@pytest.mark.parametrize("case", ZOO, ids=str)
+def test_every_backend_gives_the_frameworks_own_scores(
+    case: Case,
+    published: Callable[[Case], ScoringModel],
+    engine_scores: Callable[[Case], pd.DataFrame],
+    backend_scores: Callable[[Case], dict[str, pd.DataFrame]],
+) -> None:
+    found = backend_scores(case)
+    assert "onnx" in found
+    for backend, scores in found.items():
+        assert_parity(scores, case, published(case))
+        if backend != "sql":
+            assert_same(scores, engine_scores(case))
+
+
+@pytest.mark.parametrize("case", ZOO, ids=str)
+def test_a_backend_without_a_form_for_the_model_says_so(
+    case: Case,
+    spark: SparkSession,
+    view: Callable[[Case], str],
+    published: Callable[[Case], ScoringModel],
+) -> None:
+    model = published(case)
+    call = f"PREDICT('{case.id}', TABLE({view(case)}), backend => '{{}}')"
+    for backend in BACKENDS:
+        if not compiles(model, backend):
+            with pytest.raises(PySparkException, match=r"\[NOT_COMPILABLE\]"):
+                spark.sql(f"SELECT * FROM {call.format(backend)}")
+
+
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("case", ZOO, ids=str)
 def test_spark_gives_the_frameworks_own_scores(
@@ -189,11 +274,15 @@ def test_spark_gives_the_frameworks_own_scores(
     view: Callable[[Case], str],
     published: Callable[[Case], ScoringModel],
     engine_scores: Callable[[Case], pd.DataFrame],
+    backend_scores: Callable[[Case], dict[str, pd.DataFrame]],
 ) -> None:
     model = published(case)
     scores = PATHS[path](spark, case, model, view(case))
     assert_parity(scores, case, model)
-    assert_same(scores, engine_scores(case))
+    if path in IN_PYTHON or prepare(model).backend != "sql":
+        assert_same(scores, engine_scores(case))
+    else:
+        assert_same_as_one(scores, backend_scores(case))
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=str)

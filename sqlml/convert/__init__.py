@@ -94,7 +94,8 @@ def convert(model: Any, *, sample: Any) -> ScoringModel:
     ('regression', 'DOUBLE')
     """
     from sqlml.convert.stable import stable
+    from sqlml.convert.weightless import without_weightless
 
     rows = sample if isinstance(sample, Sample) else read_sample(sample, input_names(model))
     scoring = converter_of(model).convert(model, rows)
-    return dataclasses.replace(scoring, onnx=stable(scoring.onnx))
+    return dataclasses.replace(scoring, onnx=stable(without_weightless(scoring.onnx)))

@@ -2,7 +2,8 @@
 
 `provenance` reads from the graph what it compares its inputs with; `edges`, `reach` and
 `splits` make rows of it; `original` asks the original; `domain` says what each input takes;
-`compare` holds the scores against each other; `report` is the result.
+`backends` asks every backend; `compare` holds the scores against each other; `report` is the
+result.
 """
 
 from sqlml.parity.domain import accepting

@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sqlml.parity.edges import CATEGORY, INFINITE, MISSING, UNSEEN
+from sqlml.parity.original import Outcome, part
 from sqlml.signature import Signature
 
 if TYPE_CHECKING:
@@ -13,7 +16,6 @@ if TYPE_CHECKING:
 
     from sqlml.model import ScoringModel
     from sqlml.parity.edges import Edges
-    from sqlml.parity.original import Outcome
     from sqlml.signature import Input
 
 
@@ -38,6 +40,45 @@ def probed(edges: Edges, outcomes: Sequence[Outcome]) -> tuple[list[Input], list
         inputs.append(found)
         kept += held
     return inputs, kept
+
+
+def taking_everything(field: Input) -> Input:
+    """The input, as one that no value and no lack of one is refused in."""
+    return dataclasses.replace(
+        field, takes_missing=True, takes_infinite=True, largest=None, categories=None
+    )
+
+
+def freed(
+    inputs: Sequence[Input], outcomes: Sequence[Outcome], idle: frozenset[int]
+) -> tuple[list[Input], list[Outcome]]:
+    """The inputs, those that are idle taking everything, and the outcomes to hold against them.
+
+    A query does not read what no output depends on. So where only an idle input was changed,
+    an original that raises or says NaN (as of zero times infinity) is not contradicted.
+    """
+    held: list[Outcome] = []
+    for outcome in outcomes:
+        held += _with_numbers(outcome) if outcome.group.column in idle else [outcome]
+    return [taking_everything(f) if i in idle else f for i, f in enumerate(inputs)], held
+
+
+def _with_numbers(outcome: Outcome) -> list[Outcome]:
+    """The rows of an outcome that the original answers, and not with NaN."""
+    if outcome.answer is None:
+        return []
+    answer, rows = outcome.answer, outcome.group.rows
+    said = [
+        np.asarray(a)
+        for a in (answer.prediction, answer.probabilities, answer.score)
+        if a is not None
+    ]
+    nan = [np.isnan(a.reshape(len(rows), -1)).any(axis=1) for a in said if a.dtype.kind == "f"]
+    places = np.flatnonzero(~np.any(nan, axis=0)) if nan else np.arange(len(rows))
+    if len(places) == len(rows):
+        return [outcome]
+    group = dataclasses.replace(outcome.group, rows=rows.iloc[places].reset_index(drop=True))
+    return [Outcome(group, part(answer, places))] if len(places) else []
 
 
 def rejected(inputs: Sequence[Input]) -> dict[str, tuple[str, ...]]:

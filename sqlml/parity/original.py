@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sqlml.convert import Answer
     from sqlml.sample import Sample
 
+    Array = np.ndarray[Any, Any]
+
 # A group of rows on which the original raises is halved until the pieces are this small a
 # part of it: rows beside the one that is refused are still compared, in bounded time.
 SMALLEST_PART = 1 / 64
@@ -125,7 +127,7 @@ def _reset(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.reset_index(drop=True)
 
 
-def part(answer: Answer, rows: slice) -> Answer:
+def part(answer: Answer, rows: slice | Array) -> Answer:
     """The answer for some of the rows."""
     proba, score = answer.probabilities, answer.score
     return type(answer)(

@@ -29,7 +29,7 @@ class WorstRow:
     inputs: Mapping[str, Any]
     """What the original was called with, by column."""
     output: str
-    """The output that differs: prediction, probabilities['yes'] …"""
+    """The output that differs: prediction, probabilities['yes'], prediction (backend sql) …"""
     expected: Any
     """What the original said; a text that starts with "raises" where it refused the row."""
     found: Any
@@ -61,7 +61,9 @@ class ParityReport:
     """The model's, with what each input takes as it was found on the original."""
     worst_rows: tuple[WorstRow, ...] = ()
     rejected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By input, what the original does not accept: such rows score NULL."""
+    """By input that is used, what the original does not accept: such rows score NULL."""
+    backends: tuple[str, ...] = ("onnx",)
+    """Those that were compared: all that can score the model."""
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
     """When the rows were compared, UTC, ISO 8601."""
@@ -106,6 +108,7 @@ class ParityReport:
             **facts
             | {
                 "signature": Signature.from_dict(signature),
+                "backends": tuple(facts.get("backends", ("onnx",))),
                 "worst_rows": tuple(WorstRow(**w) for w in facts["worst_rows"]),
                 "rejected": {name: tuple(what) for name, what in facts["rejected"].items()},
             }

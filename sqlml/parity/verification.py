@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import importlib.metadata
 import platform
@@ -15,8 +16,9 @@ import pyarrow as pa
 
 from sqlml.convert import input_names
 from sqlml.errors import ParityError, SampleError, SqlmlError, listed
+from sqlml.parity.backends import idle_inputs, other_bits, raw_results
 from sqlml.parity.compare import Difference, Expected, differences
-from sqlml.parity.domain import accepting, probed, rejected
+from sqlml.parity.domain import accepting, freed, probed, rejected
 from sqlml.parity.edges import Edges
 from sqlml.parity.limits import limited
 from sqlml.parity.original import Group, Original, Outcome, by_dtypes, whole
@@ -29,7 +31,7 @@ from sqlml.score import Scorer
 from sqlml.score.outputs import derive
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlml.model import ScoringModel
 
@@ -57,10 +59,12 @@ def verify(scoring_model: ScoringModel, model: Any, sample: Any) -> ParityReport
     Both score the sample and edge rows made from it: missing values in each column, unseen
     and empty strings, infinities, zero, values on and beside every threshold that the graph
     has. Labels must agree where the original is not within rounding of a tie, and numbers
-    within 1e-5 where the graph computes in float32, within 1e-9 in float64.
+    within 1e-5 where the graph computes in float32, within 1e-9 in float64. That holds for
+    every backend that can score the model, and the tree kernel gives ONNX Runtime's bits.
 
     `sample`: what `sqlml.convert` was given. `report.signature` is the model's, with what
-    the original accepts in each input; where it raises, the scoring path must give NULL.
+    the original accepts in each input; where it raises, the scoring path must give NULL. An
+    input on which no output depends takes everything, whatever the original says of it.
     Nothing is raised for a difference: `report.ok` tells, `report.raise_if_different()`
     raises `ParityError`. Raises `SampleError` where the original refuses the sample itself.
 
@@ -84,18 +88,22 @@ def verify(scoring_model: ScoringModel, model: Any, sample: Any) -> ParityReport
     edges = Edges(rows, inputs, facts_of(proto))
     found, outcomes = probed(edges, original.outcomes(edges.probes()))
     found = limited(found, edges, original)
-    scoring = accepting(scoring_model, found)
+    accepted = accepting(scoring_model, found)
 
     edges = Edges(rows, tuple(found), edges.facts, edges.markers)
-    taking = [i for i, field in enumerate(found) if field.takes_missing]
     columns = arrow_columns(rows.frame, found)
+    few = [c[:ORDERED_ROWS] for c in columns]
+    idle = idle_inputs(scoring_model, few)
+    taking = [i for i, field in enumerate(found) if field.takes_missing and i not in idle]
     budget = EDGE_ROWS if not seconds else int(min(EDGE_ROWS, PATIENCE / seconds * len(rows)))
     later = [
         *edges.missing_together(taking),
-        *split_groups(scoring, proto, edges, columns, budget),
+        *split_groups(accepted, proto, edges, columns, budget),
     ]
     outcomes = [known, *outcomes, *original.outcomes(later)]
-    return _report(scoring, outcomes, _unsteady(scoring, [c[:ORDERED_ROWS] for c in columns]))
+    found, outcomes = freed(found, outcomes, idle)
+    scoring = accepting(scoring_model, found)
+    return _report(scoring, outcomes, _unsteady(scoring, few))
 
 
 def _on_sample(original: Original) -> tuple[Outcome, float]:
@@ -123,9 +131,9 @@ def _report(
     in_group = np.concatenate([np.arange(n) for n in sizes])
     bound = BOUNDS[model.precision]
     expected = _expected(outcomes, of_row)
-    compared = differences(model, expected, _scored(model, outcomes), bound)
-
-    compared.append(_steadiness(len(of_row), unsteady))
+    results = raw_results(model, _columns(model, outcomes))
+    compared = _compared(model, expected, results, bound)
+    compared.append(_all_or_nothing(len(of_row), unsteady, "score", _ANY_BATCH))
 
     severity = np.max([d.severity for d in compared], axis=0)
     wrong = severity > 1
@@ -152,9 +160,28 @@ def _report(
         signature=model.signature,
         worst_rows=tuple(worst),
         rejected=rejected(inputs),
+        backends=tuple(results),
         versions=_versions(),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def _compared(
+    model: ScoringModel, expected: Expected, results: Mapping[str, pa.Array], bound: float
+) -> list[Difference]:
+    """What the backends say against the original's answer, and trees to the bit."""
+    reference = results["onnx"]
+    outputs = derive(model, reference)
+    if not outputs:
+        raise ParityError("The converted model has no outputs.")
+    compared = differences(model, expected, outputs, bound)
+    if "trees" in results:
+        other = other_bits(results["trees"], reference)
+        compared.append(_all_or_nothing(len(reference), other, "score (backend trees)", _SAME_BITS))
+    if "sql" in results:
+        by_sql = differences(model, expected, derive(model, results["sql"]), bound)
+        compared += [dataclasses.replace(d, output=f"{d.output} (backend sql)") for d in by_sql]
+    return compared
 
 
 def _expected(outcomes: Sequence[Outcome], of_row: np.ndarray[Any, Any]) -> Expected:
@@ -178,8 +205,8 @@ def _expected(outcomes: Sequence[Outcome], of_row: np.ndarray[Any, Any]) -> Expe
     return Expected(whole(parts), refused, of_row == 0)
 
 
-def _scored(model: ScoringModel, outcomes: Sequence[Outcome]) -> dict[str, pa.Array]:
-    """The scoring path's outputs for all rows."""
+def _columns(model: ScoringModel, outcomes: Sequence[Outcome]) -> list[pa.Array]:
+    """All rows as the scoring path takes them, one array per input."""
     inputs = model.signature.inputs
     groups = [o.group for o in outcomes]
     starts = dict(
@@ -190,11 +217,7 @@ def _scored(model: ScoringModel, outcomes: Sequence[Outcome]) -> dict[str, pa.Ar
         parts.append(arrow_columns(rows, inputs))
         places += [starts[id(g)] + np.arange(len(g.rows)) for g in bucket]
     order = pa.array(np.argsort(np.concatenate(places)))
-    columns = [pa.concat_arrays(arrays).take(order) for arrays in zip(*parts, strict=True)]
-    found = derive(model, Scorer(model).score(columns))
-    if not found:
-        raise ParityError("The converted model has no outputs.")
-    return found
+    return [pa.concat_arrays(arrays).take(order) for arrays in zip(*parts, strict=True)]
 
 
 def _unsteady(model: ScoringModel, columns: Sequence[pa.Array]) -> list[int]:
@@ -214,18 +237,17 @@ def _unsteady(model: ScoringModel, columns: Sequence[pa.Array]) -> list[int]:
     return sorted(found)
 
 
-def _steadiness(rows: int, unsteady: Sequence[int]) -> Difference:
-    """The promise that a row's score depends on no other row, as one more thing compared."""
+_ANY_BATCH = ("the same in any batch", "other bits in another batch")
+_SAME_BITS = ("the same as of ONNX Runtime", "other bits")
+
+
+def _all_or_nothing(
+    rows: int, wrong: Sequence[int], output: str, said: tuple[str, str]
+) -> Difference:
+    """A promise about bits, as one more thing compared: what it says, and what breaks it."""
     error = np.zeros(rows)
-    error[list(unsteady)] = np.inf
-    return Difference(
-        "score",
-        lambda _: "the same in any batch",
-        lambda _: "other bits in another batch",
-        error,
-        error,
-        error,
-    )
+    error[list(wrong)] = np.inf
+    return Difference(output, lambda _: said[0], lambda _: said[1], error, error, error)
 
 
 def _worst_row(

@@ -17,26 +17,47 @@ from sqlml.signature import struct_type
 from sqlml.spark.shipping import on_executors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from sqlml.compile import Prepared
     from sqlml.model import ScoringModel
 
 _lock = threading.Lock()
 _udfs: dict[tuple[str, str], Any] = {}
 
 
-def raw_udf(model: ScoringModel) -> Any:
-    """An Arrow UDF over the model's inputs, in their order, that returns `model.raw`.
+def raw_udf(prepared: Prepared) -> Any:
+    """An Arrow UDF over `prepared.inputs`, in their order, that returns the model's raw result.
 
-    Made once per model and Spark application; its arguments have the inputs' wire types.
+    Made once per program and Spark application; its arguments have the inputs' wire types.
     """
     context = SparkContext._active_spark_context
-    key = (context.applicationId, model.key)
+    key = (context.applicationId, prepared.key)
     with _lock:
         if key not in _udfs:
-            shipped = context.broadcast((model.to_json(), model.onnx))
-            _udfs[key] = arrow_udf(_score_with(key[1], lambda: shipped.value), raw_type(model))
+            model = prepared.model
+            parts = {
+                "metadata": context.broadcast(model.to_json()),
+                prepared.backend: context.broadcast(prepared.program),
+            }
+            # Fetched only by a worker that cannot run the program.
+            parts.setdefault("onnx", context.broadcast(model.onnx))
+            task = (prepared.key, prepared.backend, _fetching(parts), prepared.inputs)
+            _udfs[key] = arrow_udf(_named(_score(task), prepared), raw_type(model))
         return _udfs[key]
+
+
+def _fetching(parts: Mapping[str, Any]) -> Callable[[str], Any]:
+    def fetch(part: str) -> Any:
+        return parts[part].value
+
+    return fetch
+
+
+def _named(function: Callable[..., Any], prepared: Prepared) -> Callable[..., Any]:
+    """The function under the name that a plan shows."""
+    function.__name__ = f"sqlml_{prepared.backend}"
+    return function
 
 
 def raw_type(model: ScoringModel) -> str:
@@ -45,11 +66,11 @@ def raw_type(model: ScoringModel) -> str:
     return fields[0].type if len(fields) == 1 else struct_type(fields)
 
 
-def _score_with(key: str, fetch: Callable[[], tuple[str, bytes]]) -> Callable[..., pa.Array]:
-    """The function that runs in a Python worker; `fetch` brings metadata and ONNX bytes."""
+def _score(task: tuple[Any, ...]) -> Callable[..., pa.Array]:
+    """The function that runs in a Python worker; `task` is a `score.prediction.Task`."""
     raw = on_executors("prediction.raw")
 
     def score(*columns: pa.Array) -> pa.Array:
-        return raw(key, fetch, columns)
+        return raw(task, columns)
 
     return score

@@ -60,7 +60,8 @@ def install(spark: SparkSession, *, trust_pickle: bool = False) -> None:
                 relations.model_versions,
             ),
             "describe_model": function(
-                "_FUNC_(model) - The inputs and outputs of a model.", relations.describe_model
+                "_FUNC_(model) - The inputs, the outputs and the backend of a model.",
+                relations.describe_model,
             ),
             "model_parity": function(
                 "_FUNC_(model) - How a model was compared with its original when published.",

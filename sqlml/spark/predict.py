@@ -7,10 +7,13 @@ Catalyst around one Arrow UDF; the optimizer does the rest.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlml import registry
+from sqlml.compile import Prepared, prepare, prepare_for_python
+from sqlml.compile.sql import expression, steps
 from sqlml.errors import (
     ArgumentError,
     ModelNotConstantError,
@@ -23,16 +26,20 @@ from sqlml.spark.binding import Offer, bind_arguments, bind_columns
 from sqlml.spark.distribute import raw_udf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from pyspark.sql import Column
+    from collections.abc import Sequence
 
     from sqlml.model import ScoringModel
     from sqlml.spark.internals import Argument, Call
 
+_Derived = Callable[[outputs.Raw], Mapping[str, str]]
+
 _TABLE_FORM = "PREDICT('churn', TABLE(customers))"
 _ORDER = ("model", "data", "prefix")
+_OPTIONS = ("backend",)
+MOST_WRITTEN = 600
+"""Operations of an expression that the scalar form repeats where its outputs need it again."""
 _TSQL_ARGUMENTS = ("outputs", "data_alias", "alias")
+_EXAMPLES = dict.fromkeys(_TSQL_ARGUMENTS, "'…'") | {"prefix": "'churn_'", "backend": "'sql'"}
 
 
 def predict_table(call: Call) -> internals.Plan:
@@ -43,24 +50,38 @@ def predict_table(call: Call) -> internals.Plan:
     columns = internals.plan_columns(given.data, call.spark)
     offers = [Offer(name, kind, quoted(name)) for name, kind in columns]
     places = bind_columns(model.reference, inputs, offers, case_sensitive=call.case_sensitive)
-    casts = [
-        f"CAST(`{columns[place][0].replace('`', '``')}` AS {field.wire})"
-        for field, place in zip(inputs, places, strict=True)
-    ]
+    known = internals.facts(given.data, call.spark)
+    facts = {i: known[place] for i, place in enumerate(places) if place in known}
+    prepared = prepare(model.scoring, facts, given.backend)
+    _note("PREDICT", model.reference, prepared)
+    casts = {
+        i: f"CAST(`{columns[place][0].replace('`', '``')}` AS {field.wire})"
+        for i, (field, place) in enumerate(zip(inputs, places, strict=True))
+    }
 
-    def score(derived: Callable[[Column], Mapping[str, Column]]) -> internals.Plan:
-        return internals.score(given.data, casts, raw_udf(model.scoring), derived, call.spark)
+    def score(derived: _Derived) -> internals.Plan:
+        if prepared.formula is not None:
+            mark = f"sqlml_{uuid.uuid4().hex[:8]}"
+            chain, results = steps(prepared.formula, casts, mark, fused=prepared.fused)
+            return internals.compute(given.data, chain, results, derived, call.spark)
+        shipped = [casts[i] for i in prepared.inputs]
+
+        def from_raw(raw: str) -> Mapping[str, str]:
+            return derived(outputs.fields_of(model.scoring, raw))
+
+        return internals.score(given.data, shipped, raw_udf(prepared), from_raw, call.spark)
 
     if given.outputs is not None:
         return _tsql_form(call, given, columns, model, score)
     names = [given.prefix + o.name for o in model.scoring.signature.outputs]
-    taken = {n if call.case_sensitive else n.lower() for n, _ in columns}
-    clashing = [n for n in names if (n if call.case_sensitive else n.lower()) in taken]
+    case_sensitive = call.case_sensitive
+    taken = {n if case_sensitive else n.lower() for n, _ in columns}
+    clashing = [n for n in names if (n if case_sensitive else n.lower()) in taken]
     if clashing:
         raise OutputNameClashError(model.reference, clashing)
 
-    def derived(raw: Column) -> dict[str, Column]:
-        made = outputs.derive(model.scoring, raw)
+    def derived(fields: outputs.Raw) -> dict[str, str]:
+        made = outputs.derive(model.scoring, fields)
         return {given.prefix + name: column for name, column in made.items()}
 
     return score(derived)
@@ -71,15 +92,15 @@ def _tsql_form(
     given: _TableArguments,
     columns: Sequence[tuple[str, str]],
     model: _Resolved,
-    score: Callable[[Callable[[Column], Mapping[str, Column]]], internals.Plan],
+    score: Callable[[_Derived], internals.Plan],
 ) -> internals.Plan:
     """The columns that WITH names, under an alias of their own beside the data's."""
     named = internals.columns_of(given.outputs or "", call.spark)
     # The data may have columns of these names: d.score and p.score are two.
     hidden = {name: f"sqlml_{i}_{uuid.uuid4().hex[:8]}" for i, (name, _) in enumerate(named)}
 
-    def derived(raw: Column) -> dict[str, Column]:
-        made = tsql.derive(model.scoring, model.reference, raw, named)
+    def derived(fields: outputs.Raw) -> dict[str, str]:
+        made = tsql.derive(model.scoring, model.reference, fields, named)
         return {hidden[name]: column for name, column in made.items()}
 
     data = [
@@ -97,14 +118,14 @@ def predict_scalar(call: Call) -> internals.Expression:
 def predict_proba(call: Call) -> internals.Expression:
     """`predict_proba(model, …)`: the probability of each label, as a map."""
 
-    def probabilities(model: ScoringModel, raw: Column) -> Column:
+    def probabilities(model: ScoringModel, fields: outputs.Raw) -> str:
         if not model.has_probabilities or model.task != "classification":
             raise OutputMissingError(
                 f"predict_proba needs a classifier with probabilities; model "
                 f"{call.arguments[0].text} is for {model.task.replace('_', ' ')} and gives "
                 f"{', '.join(o.name for o in model.signature.outputs)}. Use predict."
             )
-        return outputs.derive(model, raw)["probabilities"]
+        return outputs.derive(model, fields)["probabilities"]
 
     return _scalar(call, probabilities)
 
@@ -120,6 +141,7 @@ class _TableArguments:
     model: Argument
     data: internals.Plan
     prefix: str = ""
+    backend: str | None = None
     # What `statements` makes of the T-SQL form.
     outputs: str | None = None
     data_alias: str = ""
@@ -135,10 +157,10 @@ def _table_arguments(call: Call) -> _TableArguments:
             name = _ORDER[place]
         else:
             raise ArgumentError(f"PREDICT takes a model, a table and a prefix. Write {_TABLE_FORM}")
-        if name not in (*_ORDER, *_TSQL_ARGUMENTS):
+        if name not in (*_ORDER, *_OPTIONS, *_TSQL_ARGUMENTS):
             raise ArgumentError(
-                f"PREDICT has no argument {argument.name!r}; it takes MODEL, DATA and prefix. "
-                f"Write {_TABLE_FORM}"
+                f"PREDICT has no argument {argument.name!r}; it takes MODEL, DATA, prefix and "
+                f"backend. Write {_TABLE_FORM}"
             )
         if name in given:
             raise ArgumentError(f"PREDICT was given {name.upper()} twice. Write {_TABLE_FORM}")
@@ -157,13 +179,13 @@ def _table_arguments(call: Call) -> _TableArguments:
         if text is None:
             raise ArgumentError(
                 f"The {name} of PREDICT must be a constant string, found {given[name].text}. "
-                f"Write {name} => 'churn_'."
+                f"Write {name} => {_EXAMPLES[name]}."
             )
         texts[name] = text
     return _TableArguments(given["model"], given["data"].handle, **texts)
 
 
-def _scalar(call: Call, output: Callable[[ScoringModel, Column], Column]) -> internals.Expression:
+def _scalar(call: Call, output: Callable[[ScoringModel, outputs.Raw], str]) -> internals.Expression:
     if not call.arguments:
         raise ArgumentError(
             f"{call.function} lacks its model. Write {call.function}('churn', age, plan)."
@@ -175,13 +197,38 @@ def _scalar(call: Call, output: Callable[[ScoringModel, Column], Column]) -> int
         arguments = internals.struct_fields(arguments[0], call.spark)
     offers = [Offer(a.name, a.type, a.text, a.explicit) for a in arguments]
     places = bind_arguments(model.reference, inputs, offers, case_sensitive=call.case_sensitive)
+    prepared = _for_expression(model.scoring)
+    _note(call.function, model.reference, prepared)
+    if prepared.formula is not None:
+        names = {i: f"sqlml_input_{i}" for i in prepared.inputs}
+        casts = {i: f"CAST({name} AS {inputs[i].wire})" for i, name in names.items()}
+        values = {name: arguments[places[i]].handle for i, name in names.items()}
+        made = prepared.formula
+        fields = {f.output.name: f"({expression(made, f, casts)})" for f in made.fields}
+        return internals.filled(output(model.scoring, fields), values, call.spark)
     columns = []
-    for field, place in zip(inputs, places, strict=True):
-        column = internals.column_of(arguments[place].handle, call.spark)
-        narrow = arguments[place].type == field.wire
-        columns.append(column if narrow else column.cast(field.wire))
-    raw = raw_udf(model.scoring)(*columns)
-    return internals.expression_of(output(model.scoring, raw), call.spark)
+    for i in prepared.inputs:
+        argument, wire = arguments[places[i]], inputs[i].wire
+        column = internals.column_of(argument.handle, call.spark)
+        columns.append(column if argument.type == wire else column.cast(wire))
+    raw = internals.expression_of(raw_udf(prepared)(*columns), call.spark)
+    text = output(model.scoring, outputs.fields_of(model.scoring, "sqlml_raw"))
+    return internals.filled(text, {"sqlml_raw": raw}, call.spark)
+
+
+def _for_expression(model: ScoringModel) -> Prepared:
+    """The backend for the scalar forms: an expression only where it may be repeated."""
+    prepared = prepare(model)
+    if prepared.formula is None:
+        return prepared
+    written = sum(cell.size for cell in prepared.formula.outputs) + prepared.formula.taken.size
+    short = prepared.fused and written <= MOST_WRITTEN
+    return prepared if short else prepare_for_python(model)
+
+
+def _note(function: str, reference: str, prepared: Prepared) -> None:
+    """What EXPLAIN says of a call."""
+    internals.note(f"{function}('{reference}'): backend {prepared.backend}, {prepared.reason}")
 
 
 def _resolve(argument: Argument, function: str) -> _Resolved:

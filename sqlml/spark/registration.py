@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sqlml import registry
+from sqlml.compile import prepare_for_python
 from sqlml.errors import ArgumentError, InputCountError
 from sqlml.signature import struct_type
 from sqlml.spark.shipping import on_executors
@@ -85,22 +86,33 @@ def result_type(model: "ScoringModel") -> str:
 # The functions below are pickled with the model in them: PySpark broadcasts a large one.
 
 
+def _task(model: "ScoringModel") -> tuple[Any, ...]:
+    """The `score.prediction.Task` of a worker: the backend that works in Python and is best."""
+    prepared = prepare_for_python(model)
+    parts = {"metadata": model.to_json(), "onnx": model.onnx, prepared.backend: prepared.program}
+
+    def fetch(part: str) -> Any:
+        return parts[part]
+
+    return (f"{prepared.key} function", prepared.backend, fetch, None)
+
+
 def _arrow(model: "ScoringModel") -> "Callable[..., pa.Array]":
-    key, metadata, onnx = model.key, model.to_json(), model.onnx
+    task = _task(model)
     predict = on_executors("prediction.predict")
 
     def score(*columns: pa.Array, **named: pa.Array) -> pa.Array:
-        return predict(key, lambda: (metadata, onnx), columns, named)
+        return predict(task, columns, named)
 
     return score
 
 
 def _pandas(model: "ScoringModel") -> "Callable[..., pd.Series[Any]]":
-    key, metadata, onnx = model.key, model.to_json(), model.onnx
+    task = _task(model)
     predict = on_executors("prediction.predict_pandas")
 
     def score(*columns: pd.Series, **named: pd.Series) -> pd.Series:
-        result: pd.Series = predict(key, lambda: (metadata, onnx), columns, named)
+        result: pd.Series = predict(task, columns, named)
         return result
 
     if model.signature.predicted is None:

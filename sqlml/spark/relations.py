@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlml import registry
+from sqlml.compile import prepare
 from sqlml.errors import ArgumentError, ModelNotConstantError
 from sqlml.spark import internals
 
@@ -62,23 +63,29 @@ def model_versions(call: Call) -> internals.Plan:
 
 
 def describe_model(call: Call) -> internals.Plan:
-    """One row per input, in the order of positional calls, then one per output.
+    """One row per input, in the order of positional calls, one per output, and the backend.
 
     With `extended => true` a column `value`, and a row for each property of the version.
     """
     arguments, extended = _without_extended(call)
     version = registry.resolve(_model_name(call, arguments))
-    signature = registry.read(version).signature
+    model = registry.read(version)
+    signature, prepared = model.signature, prepare(model)
     rows: list[dict[str, Any]] = [
         {"role": "input", "name": i.name, "type": i.type, "missing_allowed": i.takes_missing}
         for i in signature.inputs
     ]
     rows += [{"role": "output", "name": o.name, "type": o.type} for o in signature.outputs]
+    rows.append({"role": "backend", "name": prepared.backend, "type": prepared.reason})
     columns = "role STRING, name STRING, type STRING, missing_allowed BOOLEAN"
     if extended:
         rows += [
             {"role": "property", "name": name, "type": kind, "value": value}
-            for name, kind, value in _properties(version)
+            for name, kind, value in (
+                *_properties(version),
+                ("backend", "STRING", prepared.backend),
+                ("backend_reason", "STRING", prepared.reason),
+            )
         ]
         columns += ", value STRING"
     return internals.rows_plan(rows, columns, call.spark)

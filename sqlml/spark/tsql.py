@@ -13,16 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
-
+from sqlml.compile.text import literal
 from sqlml.errors import OutputMissingError, OutputTypeError, did_you_mean, listed
 from sqlml.spark import outputs
 from sqlml.types import INTEGERS, widens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from pyspark.sql import Column
 
     from sqlml.model import Label, ScoringModel
 
@@ -42,9 +39,9 @@ class _Found:
 
 
 def derive(
-    model: ScoringModel, reference: str, raw: Column, wanted: Sequence[tuple[str, str]]
-) -> dict[str, Column]:
-    """The columns that a WITH clause asks for: (name, Spark SQL type), from the raw result.
+    model: ScoringModel, reference: str, raw: outputs.Raw, wanted: Sequence[tuple[str, str]]
+) -> dict[str, str]:
+    """The columns that a WITH clause asks for: (name, Spark SQL type) → SQL over the raw results.
 
     Raises `OutputMissingError`, and `OutputTypeError` for a type that could lose information.
     """
@@ -99,16 +96,18 @@ def _main_number(model: ScoringModel) -> _Found | None:
     return None
 
 
-def _cast(column: Column, found: str, name: str, wanted: str, reference: str) -> Column:
+def _cast(sql: str, found: str, name: str, wanted: str, reference: str) -> str:
     if found == wanted:
-        return column
+        return sql
+    cast = f"CAST({sql} AS {wanted})"
     if widens(found, wanted) or (wanted == "STRING" and "<" not in found):
-        return column.cast(wanted)
+        return cast
     if found == "BIGINT" and wanted in INTEGERS:
         # Spark without ANSI would wrap a number that is too large.
         most = 2 ** (_BITS[wanted] - 1)
         message = f"[OUTPUT_TYPE] A {name} of model {reference!r} does not fit into {wanted}."
-        return F.when(column.between(-most, most - 1), column.cast(wanted)).when(
-            column.isNotNull(), F.raise_error(message)
+        return (
+            f"CASE WHEN {sql} BETWEEN {-most} AND {most - 1} THEN {cast} "
+            f"WHEN {sql} IS NOT NULL THEN raise_error({literal(message, 'str')}) END"
         )
     raise OutputTypeError(reference, name, found, wanted)

@@ -30,7 +30,7 @@ def test_model_versions_lists_versions_with_their_aliases(spark, fitted, frame):
     assert rows[0].sha256 == sqlml.load("aged/1").sha256
 
 
-def test_describe_model_has_a_row_for_each_input_and_output(spark):
+def test_describe_model_has_a_row_for_each_input_and_output_and_the_backend(spark):
     rows = spark.sql("SELECT * FROM describe_model('churn')").collect()
     assert [tuple(r) for r in rows] == [
         ("input", "age", "DOUBLE", False),
@@ -39,7 +39,23 @@ def test_describe_model_has_a_row_for_each_input_and_output(spark):
         ("output", "prediction", "STRING", None),
         ("output", "probability", "DOUBLE", None),
         ("output", "probabilities", "MAP<STRING, DOUBLE>", None),
+        ("backend", "sql", rows[-1].type, None),
     ]
+    assert rows[-1].type.startswith("an expression over 3 inputs")
+
+
+def test_describe_model_names_the_backend_that_predict_uses(spark):
+    for name, backend in (("worth", "sql"), ("odd", "trees")):
+        (row,) = spark.sql(
+            f"SELECT * FROM describe_model('{name}') WHERE role = 'backend'"
+        ).collect()
+        (plan,) = spark.sql(f"EXPLAIN SELECT * FROM PREDICT('{name}', TABLE(customers))").collect()
+        assert row.name == backend
+        assert f"backend {row.name}, {row.type}" in plan[0]
+    extended = spark.sql("SELECT * FROM describe_model('worth', extended => true)").collect()
+    properties = {r.name: r.value for r in extended if r.role == "property"}
+    assert properties["backend"] == "sql"
+    assert properties["backend_reason"].startswith("an expression over 3 inputs")
 
 
 def test_model_parity_is_the_report_of_the_publishing(spark, published):

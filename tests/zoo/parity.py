@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
+
+from sqlml.compile.usage import used_inputs
+
+from .case import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
+    from collections.abc import Mapping, Sequence
 
     from sqlml import ScoringModel
 
@@ -26,10 +31,10 @@ def assert_parity(scores: pd.DataFrame, case: Case, model: ScoringModel) -> None
 
     Labels are equal, but where the framework itself holds two for equally probable.
     """
-    expected, bound = case.fitted.expected, BOUNDS[model.precision]
+    expected, bound = expected_of(case, model), BOUNDS[model.precision]
     assert len(scores) == len(expected.prediction)
     if expected.labels:
-        _assert_labels(scores, case, bound)
+        _assert_labels(scores, expected, bound)
         return
     answers = expected.prediction if expected.prediction.ndim == 2 else expected.prediction[:, None]
     scales = _magnitude(case.fitted.on_sample.prediction)
@@ -55,8 +60,49 @@ def assert_same(scores: pd.DataFrame, others: pd.DataFrame) -> None:
         assert not different, f"{name}: {_some(different)}"
 
 
-def _assert_labels(scores: pd.DataFrame, case: Case, bound: float) -> None:
-    expected = case.fitted.expected
+def assert_same_as_one(scores: pd.DataFrame, by_backend: Mapping[str, pd.DataFrame]) -> None:
+    """The same as one of the backends, to the last bit: the scalar form chooses by itself."""
+    differences = []
+    for backend, others in by_backend.items():
+        try:
+            return assert_same(scores, others)
+        except AssertionError as error:
+            differences.append(f"not as {backend}: {error}")
+    raise AssertionError("; ".join(differences))
+
+
+def expected_of(case: Case, model: ScoringModel) -> Answer:
+    """The framework's answers. An input on which no output depends does not rule a row out:
+
+    where the framework refuses a row, it is asked again with a value of the sample there.
+    """
+    return _expected(case, frozenset(range(len(model.signature.inputs))) - used_inputs(model))
+
+
+@functools.cache
+def _expected(case: Case, unused: frozenset[int]) -> Answer:
+    fitted = case.fitted
+    if not unused:
+        return fitted.expected
+    rows, sample = fitted.rows.copy(), pd.DataFrame(fitted.sample)
+    for place in unused:
+        at = place if isinstance(fitted.sample, np.ndarray) else sample.columns[place]
+        label = rows.columns[place] if isinstance(fitted.sample, np.ndarray) else at
+        rows[label] = pd.Series([sample[at].iloc[0]] * len(rows), rows.index, rows[label].dtype)
+    again = dataclasses.replace(fitted, rows=rows).expected
+    refused = np.array([p is None for p in fitted.expected.prediction.reshape(len(rows), -1)[:, 0]])
+
+    def merged(name: str) -> Any:
+        first, second = getattr(fitted.expected, name), getattr(again, name)
+        if first is None or second is None:
+            return first
+        at_rows = refused.reshape(-1, *[1] * (first.ndim - 1))
+        return np.where(at_rows, second, first)
+
+    return Answer(merged("prediction"), again.labels, merged("probabilities"), merged("score"))
+
+
+def _assert_labels(scores: pd.DataFrame, expected: Answer, bound: float) -> None:
     at = {label: i for i, label in enumerate(expected.labels)}
     kind, proba = type(expected.labels[0]), expected.probabilities
     different = []

@@ -3,7 +3,9 @@
     jvm         the JVM, and our few Java classes in it
     calls       reading a call of one of our functions
     functions   functions in every session
+    explain     what EXPLAIN says about them
     plans       building expressions and plans
+    filters     what a plan's filters say of its columns
     parsing     statements that Spark's parser does not know
     endpoints   the servers for JDBC and Spark Connect clients
     executors   what runs on the executors
@@ -23,10 +25,20 @@ from sqlml.spark.internals.calls import (
     struct_fields,
 )
 from sqlml.spark.internals.check import self_test
+from sqlml.spark.internals.explain import note
+from sqlml.spark.internals.filters import facts
 from sqlml.spark.internals.functions import Function, install_functions
 from sqlml.spark.internals.jvm import Expression, Plan
 from sqlml.spark.internals.parsing import Statements, install_statements
-from sqlml.spark.internals.plans import column_of, expression_of, renamed, rows_plan, score
+from sqlml.spark.internals.plans import (
+    column_of,
+    compute,
+    expression_of,
+    filled,
+    renamed,
+    rows_plan,
+    score,
+)
 
 __all__ = [
     "Argument",
@@ -37,10 +49,14 @@ __all__ = [
     "Statements",
     "column_of",
     "columns_of",
+    "compute",
     "constant_text",
     "expression_of",
+    "facts",
+    "filled",
     "install_functions",
     "install_statements",
+    "note",
     "plan_columns",
     "renamed",
     "rows_plan",

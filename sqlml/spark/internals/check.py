@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa  # noqa: TC002 - Spark reads the form of a UDF from its annotations
 
 from sqlml.errors import SparkIncompatibleError
+from sqlml.spark.internals.filters import facts
 from sqlml.spark.internals.jvm import bridge, catalyst, java_session, jvm
 from sqlml.spark.internals.plans import score
 
@@ -60,6 +61,14 @@ def _attempt_parser(spark: SparkSession) -> None:
     state.getDeclaredField("sqlParser")
 
 
+def _attempt_filters(spark: SparkSession) -> None:
+    relation, packages = spark.range(1)._jdf.queryExecution().analyzed(), catalyst(spark)
+    condition = packages.expressions.IsNotNull(relation.output().head())
+    (fact,) = facts(packages.plans.logical.Filter(condition, relation), spark).values()
+    if not fact.not_null:
+        raise ValueError("the filter says something else")
+
+
 def _attempt_error(spark: SparkSession) -> None:
     error = bridge(spark).exception("TEST", "a message")
     if (error.getCondition(), error.getMessage()) != ("TEST", "a message"):
@@ -71,5 +80,6 @@ _ATTEMPTS: dict[str, Callable[[SparkSession], object]] = {
     "the builtin function registries": _attempt_registries,
     "plans with an ArrowEvalPython node": _attempt_rewrite,
     "a parser that can be replaced": _attempt_parser,
+    "conditions in a plan's filters": _attempt_filters,
     "an unchecked exception with a condition": _attempt_error,
 }

@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 
 from sqlml.errors import SparkIncompatibleError
 from sqlml.spark.internals.calls import Call, read_argument
+from sqlml.spark.internals.explain import noting
 from sqlml.spark.internals.jvm import Callback, JavaObject, bridge, catalyst, java_session, jvm
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ def install_functions(
     )
     for functions, builtin, of_session in registries:
         for name, function in functions.items():
-            builder = bridge(spark).builder(Callback(spark, _building(name, function)))
+            build = _building(name, function)
+            builder = bridge(spark).builder(
+                Callback(spark, build), Callback(spark, noting(spark, build))
+            )
             identifier = packages.FunctionIdentifier(name, some("builtin"), some("system"))
             about = ("sqlml", None, name, function.usage, *[""] * 6, "built-in")
             info = packages.expressions.ExpressionInfo(*about)

@@ -27,6 +27,7 @@ _logger = logging.getLogger("sqlml.spark")
 
 # One bridge for each JVM, by its gateway.
 _bridges: dict[Any, JavaObject] = {}
+_plans: dict[Any, JavaObject] = {}
 
 _answers = threading.local()
 
@@ -46,6 +47,17 @@ def bridge(spark: SparkSession) -> JavaObject:
             _logger.debug("This Spark has no Thrift server.")
         _bridges[gateway] = made
     return _bridges[gateway]
+
+
+def plans(spark: SparkSession) -> JavaObject:
+    """The object of Plans.java in this JVM, compiled when it is first asked for."""
+    gateway = spark.sparkContext._gateway
+    if gateway not in _plans:
+        loader = _compiled(spark, "Plans.java", None)
+        _plans[gateway] = (
+            loader.loadClass("sqlml.Plans").getConstructors()[0].newInstance(_nothing(spark))
+        )
+    return _plans[gateway]
 
 
 class Callback:

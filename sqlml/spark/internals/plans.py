@@ -7,9 +7,8 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.classic.column import Column as ClassicColumn
-from pyspark.sql.functions import col
 
-from sqlml.spark.internals.jvm import catalyst, java_session, jvm, parser, seq
+from sqlml.spark.internals.jvm import catalyst, java_session, jvm, plans, seq
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,50 +36,63 @@ def score(
     plan: Plan,
     casts: Sequence[str],
     udf: Any,
-    outputs: Callable[[Column], Mapping[str, Column]],
+    outputs: Callable[[str], Mapping[str, str]],
     spark: SparkSession,
 ) -> Plan:
-    """Every column of `plan`, then `outputs` of what an Arrow UDF makes of `casts`.
+    """Every column of `plan`, then `outputs` of what an Arrow UDF makes of `casts`, in SQL.
 
-    `casts` are SQL expressions over the plan's columns, the UDF's arguments. The UDF stands
-    in an ArrowEvalPython node of its own, not in a Project: the optimizer pushes filters
-    and limits on other columns below that node and leaves filters on the score above it,
-    so that the UDF is evaluated once. In a Project it would be copied into a filter and
-    evaluated twice. The casts stand in a Project below, so that its arguments are plain
-    columns, narrow before they leave the JVM.
+    `casts` are expressions over the plan's columns, the UDF's arguments; `outputs` gets the name
+    of its result, and gives name → SQL. The UDF is evaluated once, over plain columns that are
+    narrow before they leave the JVM: see `evaluatedInPython` of Plans.java.
 
     All columns are named, not referred to: the analysis that asked for the plan resolves
     them, and may give the relations below new identities before it does (self-joins).
     """
-    packages = catalyst(spark)
     mark = f"sqlml_{uuid.uuid4().hex[:8]}"  # PREDICT may stand over PREDICT
-    shipped = [f"{mark}_{i}" for i in range(len(casts))]
-    below = ", ".join(["*", *(f"{c} AS {s}" for c, s in zip(casts, shipped, strict=True))])
-    call = parser(spark).parseExpression(f"f({', '.join(shipped)})")
-    function = udf._unwrapped._judf.builder(call.arguments())
-    raw = packages.expressions.AttributeReference(
-        f"{mark}_raw",
-        function.dataType(),
-        True,
-        jvm(spark).org.apache.spark.sql.types.Metadata.empty(),
-        packages.expressions.NamedExpression.newExprId(),
-        seq([], spark),
+    shipped = {f"{mark}_{i}": cast for i, cast in enumerate(casts)}
+    raw = f"{mark}_raw"
+    return plans(spark).evaluatedInPython(
+        plan,
+        _adding(shipped),
+        udf._unwrapped._judf,
+        list(shipped),
+        raw,
+        ARROW_UDF,
+        _adding(outputs(raw), hidden=[*shipped, raw]),
     )
-    evaluated = packages.plans.logical.ArrowEvalPython(
-        seq([function], spark), seq([raw], spark), _select(below, plan, spark), ARROW_UDF
-    )
-    passed = _select(f"* EXCEPT ({', '.join([*shipped, f'{mark}_raw'])})", evaluated, spark)
-    derived = [
-        java_session(spark).expression(column.alias(name)._jc)
-        for name, column in outputs(col(f"{mark}_raw")).items()
-    ]
-    columns = passed.projectList().appendedAll(seq(derived, spark))
-    return packages.plans.logical.Project(columns, evaluated)
 
 
-def _select(columns: str, plan: Plan, spark: SparkSession) -> Plan:
-    """SELECT … over a plan, from SQL text: one call for any number of columns."""
-    return parser(spark).parsePlan(f"SELECT {columns}").withNewChildren(seq([plan], spark))
+def compute(
+    plan: Plan,
+    chain: Sequence[Mapping[str, str]],
+    results: Mapping[str, str],
+    outputs: Callable[[Mapping[str, str]], Mapping[str, str]],
+    spark: SparkSession,
+) -> Plan:
+    """Every column of `plan`, then `outputs` of what expressions in SQL make of it.
+
+    `chain` are columns to compute, each step over those before it; `results` over all of them.
+    The results are evaluated once: see `evaluatedOnce` of Plans.java. `outputs` gets the name of
+    the column of each of them.
+    """
+    mark = f"sqlml_{uuid.uuid4().hex[:8]}"
+    named = {name: f"{mark}_{i}" for i, name in enumerate(results)}
+    steps = [*chain, {named[name]: text for name, text in results.items()}]
+    hidden = [name for step in steps for name in step]
+    selects = [*map(_adding, steps), _adding(outputs(named), hidden)]
+    return plans(spark).evaluatedOnce(java_session(spark), plan, selects, len(results))
+
+
+def _adding(columns: Mapping[str, str], hidden: Sequence[str] = ()) -> str:
+    """SELECT of every column but some, and of new ones: name → SQL."""
+    every = f"* EXCEPT ({', '.join(hidden)})" if hidden else "*"
+    added = (f"{sql} AS `{name.replace('`', '``')}`" for name, sql in columns.items())
+    return ", ".join([f"SELECT {every}", *added])
+
+
+def filled(text: str, values: Mapping[str, Expression], spark: SparkSession) -> Expression:
+    """An expression from SQL text in which the names of `values` stand for other expressions."""
+    return plans(spark).filled(text, list(values), seq(list(values.values()), spark))
 
 
 def renamed(plan: Plan, columns: Sequence[tuple[str, str, str]], spark: SparkSession) -> Plan:

@@ -1,0 +1,189 @@
+"""Which backend scores a model, and why.
+
+`sql`    one expression in Spark's own generated code: no Python, nothing shipped
+`trees`  our kernel for tree ensembles, in a Python worker
+`onnx`   ONNX Runtime in a Python worker: everything
+
+The first of them that can, unless it is known to be slower than the next.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import onnx
+
+from sqlml.compile.cost import BUDGET, bytecode
+from sqlml.compile.forest import program
+from sqlml.compile.formula import Formula, formula, walk
+from sqlml.compile.pruning import pruned
+from sqlml.compile.text import shared
+from sqlml.compile.usage import inputs_given
+from sqlml.errors import ArgumentError, NotCompilableError, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlml.compile.facts import Fact
+    from sqlml.model import ScoringModel
+
+Backend = Literal["sql", "trees", "onnx"]
+BACKENDS: tuple[Backend, ...] = ("sql", "trees", "onnx")
+
+MOST_OPERATIONS = 3_000
+"""Of an expression outside of whole-stage code: Spark plans and compiles more for seconds."""
+
+_KEPT = 64
+_lock = threading.RLock()
+_made: OrderedDict[tuple[Any, ...], Prepared] = OrderedDict()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Prepared:
+    """A model, ready for one backend."""
+
+    model: ScoringModel = field(repr=False)
+    backend: Backend
+    reason: str
+    """Why this backend, for a person."""
+    inputs: tuple[int, ...]
+    """The inputs that must be given, by their numbers; the others have no part in the result."""
+    formula: Formula | None = field(default=None, repr=False)
+    """For `sql`."""
+    fused: bool = True
+    """For `sql`: it fits into whole-stage code."""
+    program: bytes = field(default=b"", repr=False)
+    """What the engine of a worker runs."""
+    key: str = ""
+    """The identity of the program."""
+
+
+def prepare(
+    model: ScoringModel,
+    facts: Mapping[int, Fact] | None = None,
+    backend: str | None = None,
+) -> Prepared:
+    """The model, ready for the backend that is best for it, or for a given one.
+
+    `facts`: what a query's filters say of the inputs, by number; the result is then right for
+    rows of which they hold.
+    Raises `NotCompilableError` where a given backend has no form for the model, and names the
+    operator, and `ArgumentError` for a backend that there is not.
+    """
+    if backend is not None and backend not in BACKENDS:
+        raise ArgumentError(f"There is no backend {backend!r}; there are {listed(BACKENDS)}.")
+    known = dict(facts or {})
+    key = (model.key, backend, tuple(sorted(known.items(), key=lambda item: item[0])))
+    with _lock:
+        if key not in _made:
+            _made[key] = _prepared(model, known, backend)
+            if len(_made) > _KEPT:
+                _made.popitem(last=False)
+        _made.move_to_end(key)
+        return _made[key]
+
+
+def prepare_for_python(model: ScoringModel) -> Prepared:
+    """The model, ready for the better of the backends that work in Python."""
+    try:
+        return prepare(model, backend="trees")
+    except NotCompilableError:
+        return prepare(model, backend="onnx")
+
+
+def _prepared(model: ScoringModel, facts: Mapping[int, Fact], backend: str | None) -> Prepared:
+    if backend == "sql":
+        made = formula(model, facts)
+        if (size := _operations(made)) > MOST_OPERATIONS:
+            raise NotCompilableError(
+                f"As an expression the model would have {size:,} operations, and "
+                f"{MOST_OPERATIONS:,} are the most."
+            )
+        return _as_sql(model, made)
+    if backend == "trees":
+        return _as_trees(model, facts)
+    if backend == "onnx":
+        return _as_onnx(model, "asked for")
+    try:
+        made = formula(model, facts)
+    except NotCompilableError as error:
+        why_not_sql = _told(error)
+    else:
+        candidate = _as_sql(model, made)
+        if candidate.fused:
+            return candidate
+        why_not_sql = f"{candidate.reason}"
+        if _operations(made) <= MOST_OPERATIONS and not _has_trees(model):
+            return candidate
+    try:
+        return prepare(model, facts, backend="trees")
+    except NotCompilableError as error:
+        if _has_trees(model):
+            return _as_onnx(model, _told(error))
+    return _as_onnx(model, why_not_sql)
+
+
+def _operations(made: Formula) -> int:
+    return sum(1 for _ in walk((*made.outputs, made.taken)))
+
+
+def _told(error: NotCompilableError) -> str:
+    return str(error).removeprefix("[NOT_COMPILABLE] ").rstrip(".")
+
+
+def _as_sql(model: ScoringModel, made: Formula) -> Prepared:
+    roots = (*made.outputs, made.taken)
+    size = bytecode(roots, shared(roots))
+    fused = size <= BUDGET
+    where = "within" if fused else "beyond"
+    reason = (
+        f"an expression over {_count(len(made.inputs), 'input')}, about {size:,} bytes of "
+        f"generated code, {where} the {BUDGET:,} of whole-stage code"
+    )
+    return Prepared(model, "sql", reason, made.inputs, formula=made, fused=fused)
+
+
+def _as_trees(model: ScoringModel, facts: Mapping[int, Fact]) -> Prepared:
+    smaller = pruned(model, facts)
+    if facts and smaller is model:
+        return prepare(model, backend="trees")
+    made = program(smaller)
+    trees, splits = _size(smaller)
+    reason = f"{_count(trees, 'tree')} with {_count(splits, 'split')}, in the tree kernel"
+    if smaller is not model:
+        reason += f"; of {_count(_size(model)[1], 'split')} the query's filters decide the rest"
+    inputs = inputs_given(smaller)
+    key = f"{smaller.key} trees {inputs}"
+    return Prepared(smaller, "trees", reason, inputs, program=made, key=key)
+
+
+def _size(model: ScoringModel) -> tuple[int, int]:
+    """Trees and splits of the graph's ensembles."""
+    trees = splits = 0
+    for node in onnx.load_from_string(model.onnx).graph.node:
+        given = {a.name: a for a in node.attribute}
+        if "tree_roots" in given:
+            trees += len(given["tree_roots"].ints)
+            splits += len(given["nodes_featureids"].ints)
+        elif "nodes_treeids" in given:
+            trees += len(set(given["nodes_treeids"].ints))
+            splits += sum(mode != b"LEAF" for mode in given["nodes_modes"].strings)
+    return trees, splits
+
+
+def _as_onnx(model: ScoringModel, reason: str) -> Prepared:
+    inputs = inputs_given(model)
+    return Prepared(
+        model, "onnx", reason, inputs, program=model.onnx, key=f"{model.key} onnx {inputs}"
+    )
+
+
+def _has_trees(model: ScoringModel) -> bool:
+    return b"TreeEnsemble" in model.onnx
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

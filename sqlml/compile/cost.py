@@ -1,0 +1,85 @@
+"""How much generated code an expression becomes.
+
+Spark fuses the operators of a stage into one Java method. HotSpot never compiles a method of
+more than 8,000 bytes of bytecode (-XX:-DontCompileHugeMethods is off by default) and
+interprets it instead, some ten times slower, scan included. So a model either fits, or its
+operator leaves whole-stage generation, where Spark splits long code into many small methods.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlml.compile.text import CHOICES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlml.compile.expressions import Expr
+
+BUDGET = 5_500
+"""Bytes that a model may take of a stage's 8,000: the rest is the query's own."""
+
+# Bytes of bytecode by operation, fitted to what Spark 4.3 generates for some thirty models.
+_BYTES = {
+    "input": 0,
+    "literal": 0,
+    "add": 11,
+    "mul": 10,
+    "div": 50,
+    "abs": 14,
+    "lt": 22,
+    "le": 22,
+    "eq": 28,
+    "isnan": 14,
+    "and": 14,
+    "or": 14,
+    "where": 32,
+    "max": 40,
+    "min": 40,
+    "exp": 18,
+    "log": 70,
+    "pow": 16,
+    "present": 10,
+}
+_OTHER = 8
+_PER_INPUT = 36
+_PER_KEY = 34
+_CHOICE = 32
+_MAP = 160
+"""A lookup that is a map: its table is an object, and no code."""
+_PER_LABEL = 90
+"""A probability among several: it is put into an array, and the greatest is looked for."""
+_PER_MODEL = 120
+
+
+def bytecode(outputs: Sequence[Expr], known: Sequence[Expr] = ()) -> int:
+    """About how many bytes the outputs take, what is `known` being computed once."""
+    columns = set(known)
+    total = 0
+    for root in (*known, *outputs):
+        stack = list(root.args) if root in columns else [root]
+        total += _of(root) if root in columns else 0
+        while stack:
+            x = stack.pop()
+            if x not in columns:
+                total += _of(x)
+                stack.extend(x.args)
+    inputs: set[Expr] = set()
+    stack, seen = list(outputs), set()
+    while stack:
+        x = stack.pop()
+        if x not in seen:
+            seen.add(x)
+            stack.extend(x.args)
+            if x.op == "input":
+                inputs.add(x)
+    cells = len(outputs) - 1  # the last one says whether the row is taken
+    return total + _PER_MODEL + _PER_INPUT * len(inputs) + (_PER_LABEL * cells if cells > 2 else 0)
+
+
+def _of(x: Expr) -> int:
+    if x.op == "lookup":
+        keys = len(x.value.entries)
+        return _MAP if keys > CHOICES else _CHOICE + _PER_KEY * keys
+    return _BYTES.get(x.op, _OTHER)

@@ -1,0 +1,127 @@
+"""Formulas as SQL: in steps, for a plan; or as one expression, for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlml.compile.formula import walk
+from sqlml.compile.text import SQL_TYPES, Writer, literal, shared
+from sqlml.errors import NotCompilableError
+from sqlml.signature import MISSING_STRING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlml.compile.expressions import Expr
+    from sqlml.compile.formula import Field, Formula
+
+MAX_WRITTEN = 20_000
+"""Nodes of one expression written out; more would take Spark seconds to read."""
+
+
+Columns = dict[str, str]
+"""Columns that are computed side by side: name → SQL."""
+
+
+def steps(
+    formula: Formula, columns: Mapping[int, str], mark: str, *, fused: bool
+) -> tuple[list[Columns], Columns]:
+    """A formula as a chain of SELECTs, each over those before, and the raw results over them all.
+
+    `columns`: for each input that the formula reads, the SQL text of it in its wire type. The
+    names made here begin with `mark`. What is used more than once is a column of its own.
+    Where it is not `fused`, each SELECT keeps itself out of whole-stage code.
+    """
+    names: dict[int, str] = {}
+    first: Columns = {}
+    for index, x in _inputs(formula).items():
+        names[index] = f"{mark}_{index}"
+        first[names[index]] = not_null(columns[index], x.dtype)
+    inputs = list(_inputs(formula).values())
+    if not fused:
+        column = next(iter(first.values()))
+        lambda_ = f"zip_with(array({column}), array({column}), (x, y) -> true)[0]"
+        first[f"{mark}_never"] = f"({_never(inputs, first.values())}) AND {lambda_}"
+
+    def step(text: str, kind: str) -> str:
+        return text if fused else _apart(text, kind, mark, next(iter(names.values())))
+
+    known: dict[Expr, str] = {}
+    depth: dict[Expr, int] = {}
+    levels: dict[int, Columns] = {}
+    for number, x in enumerate(shared([*formula.outputs, formula.taken])):
+        within = [depth[y] for y in walk(x.args) if y in depth]
+        depth[x] = 1 + max(within, default=0)
+        text, known[x] = Writer(names, known).text(x), f"{mark}_s{number}"
+        levels.setdefault(depth[x], {})[known[x]] = step(text, SQL_TYPES[x.dtype])
+    writer = Writer(names, known)
+    results = {
+        f.output.name: step(_field(f, formula.taken, writer), f.output.type) for f in formula.fields
+    }
+    return [*([first] if first else []), *(levels[i] for i in sorted(levels))], results
+
+
+def _never(inputs: Sequence[Expr], columns: Iterable[str]) -> str:
+    """A condition that no row meets, which Spark does not see even where it knows some values."""
+    tests = []
+    for x, text in zip(inputs, columns, strict=True):
+        if x.dtype == "str":
+            tests.append(f"{text} < ''")
+        elif x.dtype == "bool":
+            tests.append(f"{text} < false")
+        elif x.dtype.startswith("float"):
+            tests.append(f"abs({text}) < {literal(0, x.dtype)}")
+        else:
+            tests.append(f"({text} & {literal(1, x.dtype)}) < {literal(0, x.dtype)}")
+    return " OR ".join(tests)
+
+
+def _apart(text: str, kind: str, mark: str, column: str) -> str:
+    """The same, but Spark cannot fuse it: an operator that it has no code for is in a branch
+    that is never taken.
+
+    The projection then leaves whole-stage code, and is compiled as many small methods. Of the
+    functions with a lambda, Spark 4.3 has code for transform, filter and exists, but not for
+    zip_with. Every column has one, since those that nobody asks for are pruned.
+    """
+    never = f"zip_with(array({column}), array({column}), (x, y) -> CAST(NULL AS {kind}))[0]"
+    return f"IF({mark}_never, {never}, {text})"
+
+
+def expression(formula: Formula, field: Field, columns: Mapping[int, str]) -> str:
+    """One raw result as one expression over columns as in `steps`, none of them NULL unread.
+
+    Raises `NotCompilableError` where it would be too long for anyone.
+    """
+    size = sum(cell.size for cell in field.cells)
+    if size > MAX_WRITTEN:
+        raise NotCompilableError(
+            f"As one expression the model would have {size:,} operations, and {MAX_WRITTEN:,} "
+            "are the most. PREDICT scores it."
+        )
+    inputs = _inputs(formula)
+    names = {index: not_null(columns[index], x.dtype) for index, x in inputs.items()}
+    return _field(field, formula.taken, Writer(names))
+
+
+def _inputs(formula: Formula) -> dict[int, Expr]:
+    found = {x.value: x for x in walk((*formula.outputs, formula.taken)) if x.op == "input"}
+    return dict(sorted(found.items()))
+
+
+def not_null(text: str, dtype: str) -> str:
+    """NULL as the value that stands for it, where the type has one."""
+    if dtype == "str":
+        return f"coalesce({text}, {literal(MISSING_STRING, 'str')})"
+    if dtype.startswith("float"):
+        return f"coalesce({text}, CAST('NaN' AS {SQL_TYPES[dtype]}))"
+    return text
+
+
+def _field(field: Field, taken: Expr, writer: Writer) -> str:
+    cells = [writer.text(cell) for cell in field.cells]
+    is_array = field.output.type.startswith("ARRAY<")
+    text = f"array({', '.join(cells)})" if is_array else cells[0]
+    if taken.is_literal:
+        return text if taken.value else f"CAST(NULL AS {field.output.type})"
+    return f"CASE WHEN {writer.text(taken)} THEN {text} END"

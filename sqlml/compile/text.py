@@ -1,0 +1,366 @@
+"""Expressions as Spark SQL text, with the meaning that ONNX gives them.
+
+Where Spark differs, the text says more: Spark orders NaN above every number and equal to
+itself, raises or gives NULL where floating point divides by zero, and gives NULL for the
+logarithm of what is not positive. No input is NULL in the text: see `columns`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sqlml.errors import NotCompilableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from sqlml.compile.expressions import Expr
+
+SQL_TYPES = {
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "int8": "TINYINT",
+    "int16": "SMALLINT",
+    "int32": "INT",
+    "int64": "BIGINT",
+    "bool": "BOOLEAN",
+    "str": "STRING",
+}
+_SUFFIX = {"float32": "F", "float64": "D", "int8": "Y", "int16": "S", "int32": "", "int64": "L"}
+
+CHOICES = 8
+"""Keys of a lookup that are compared one by one; more are a map, which Spark hashes."""
+
+
+HASHED = 1_000
+"""Keys from which on Spark hashes a map: its spark.sql.optimizer.mapLookupHashThreshold."""
+
+_SEPARATORS = (",", ";", "_", "#", "~", "%", "\ufdd1", *map(chr, range(0xE000, 0xF8FF)))
+"""Characters between the elements of an array, none of which means more to Java's regex."""
+
+
+class Writer:
+    """Writes the expressions of one model; `names` has the text of what is computed already."""
+
+    def __init__(self, inputs: Mapping[int, str], names: Mapping[Expr, str] | None = None) -> None:
+        self._inputs = inputs
+        self._names = dict(names or {})
+
+    def text(self, x: Expr) -> str:
+        """The SQL text of an expression, in parentheses where they may be needed."""
+        if x in self._names:
+            return self._names[x]
+        if x.op == "literal":
+            return literal(x.value, x.dtype)
+        if x.op == "input":
+            return self._inputs[x.value]
+        if x.op == "cast":
+            return f"CAST({self.text(x.args[0])} AS {SQL_TYPES[x.dtype]})"
+        if x.op == "lookup":
+            return self._lookup(x)
+        return _TEXT[x.op](x, *map(self.text, x.args))
+
+    def _lookup(self, x: Expr) -> str:
+        key, table = x.args[0], x.value
+        found = self.text(key)
+        by_value: dict[bytes, tuple[Any, list[Any]]] = {}
+        for k, v in table.entries.items():
+            by_value.setdefault(np.asarray(v).tobytes(), (v, []))[1].append(k)
+        if x.dtype == "bool":
+            test = _one_of(found, key.dtype, list(table.entries))
+            return f"(NOT {test})" if table.default else test
+        default = literal(table.default, x.dtype)
+        if len(table.entries) <= CHOICES:
+            branches = " ".join(
+                f"WHEN {_one_of(found, key.dtype, keys)} THEN {literal(value, x.dtype)}"
+                for value, keys in by_value.values()
+            )
+            return f"CASE {branches} ELSE {default} END"
+        entries = {k: v for k, v in table.entries.items() if k == k}
+        mapped = f"coalesce(element_at({_map(entries, table.default, key.dtype, x.dtype)}, {found})"
+        mapped = f"{mapped}, {default})"
+        absent = [v for k, v in table.entries.items() if k != k]
+        if absent:
+            return f"IF(isnan({found}), {literal(absent[0], x.dtype)}, {mapped})"
+        return mapped
+
+
+def _one_of(text: str, dtype: str, keys: Sequence[Any]) -> str:
+    numbers = [literal(k, dtype) for k in keys if k == k]
+    tests = []
+    if len(numbers) == 1:
+        tests.append(f"({text} = {numbers[0]})")
+    elif numbers:
+        tests.append(f"({text} IN ({', '.join(numbers)}))")
+    if len(numbers) < len(keys):
+        tests.append(f"isnan({text})")
+    return tests[0] if len(tests) == 1 else f"({' OR '.join(tests)})"
+
+
+def _map(entries: Mapping[Any, Any], default: Any, key: str, value: str) -> str:
+    """A map of constants, of as many keys as it takes for Spark to hash it.
+
+    The keys that fill it up have the default, which is right for whoever has one of them. The
+    text is of few tokens: a literal for each key would take Spark's parser seconds.
+    """
+    keys = _array(list(entries), key)
+    values = _array(list(entries.values()), value)
+    more = HASHED - len(entries)
+    if more > 0 and key not in ("int8", "int16"):
+        taken = {
+            str(int(k)) if isinstance(k, float) and k.is_integer() else str(k) for k in entries
+        }
+        start = next(
+            n
+            for n in range(1_000_000, 16_000_000, HASHED)
+            if taken.isdisjoint(map(str, range(n, n + HASHED)))
+        )
+        fill = f"CAST(sequence({start}, {start + more - 1}) AS ARRAY<{SQL_TYPES[key]}>)"
+        keys = f"concat({keys}, {fill})"
+        values = f"concat({values}, array_repeat({literal(default, value)}, {more}))"
+    return f"map_from_arrays({keys}, {values})"
+
+
+def _array(values: Sequence[Any], dtype: str) -> str:
+    texts = [v if dtype == "str" else _number(v, dtype) for v in values]
+    between = next(c for c in _SEPARATORS if not any(c in text for text in texts))
+    split = f"split({literal(between.join(texts), 'str')}, '{between}')"
+    return split if dtype == "str" else f"CAST({split} AS ARRAY<{SQL_TYPES[dtype]}>)"
+
+
+def literal(value: Any, dtype: str) -> str:
+    r"""A constant, so written that Spark reads back the same bits.
+
+    >>> literal(0.1, "float64"), literal(-2, "int64"), literal("it's", "str")
+    ('0.1D', '-2L', "'it\\'s'")
+    """
+    if dtype == "str":
+        return "'" + "".join(_CHARACTERS.get(c, c) for c in value) + "'"
+    if dtype == "bool":
+        return "true" if value else "false"
+    if dtype.startswith("int"):
+        return f"{int(value)}{_SUFFIX[dtype]}"
+    text = _number(value, dtype)
+    return (
+        f"{text}{_SUFFIX[dtype]}" if np.isfinite(value) else f"CAST('{text}' AS {SQL_TYPES[dtype]})"
+    )
+
+
+def _number(value: Any, dtype: str) -> str:
+    """A number as Spark's cast of a string reads it."""
+    if dtype == "bool":
+        return "true" if value else "false"
+    if dtype.startswith("int"):
+        return str(int(value))
+    if not np.isfinite(value):
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    # NumPy's shortest text that reads back as this very number, of this very type; that of the
+    # greatest float is a little above it, which Spark's parser refuses.
+    exact = np.dtype(dtype).type(value)
+    return repr(float(exact)) if abs(exact) == np.finfo(exact.dtype).max else str(exact)
+
+
+_CHARACTERS = {"'": "\\'", "\\": "\\\\", "\ufdd0": "\\uFDD0", "\n": "\\n", "\r": "\\r", "\0": "\\0"}
+
+
+def _infix(sign: str) -> Callable[..., str]:
+    return lambda x, a, b: f"({a} {sign} {b})"
+
+
+def _function(name: str) -> Callable[..., str]:
+    """A function that Spark computes in double."""
+
+    def text(x: Expr, *args: str) -> str:
+        called = f"{name}({', '.join(args)})"
+        return called if x.dtype == "float64" else f"CAST({called} AS {SQL_TYPES[x.dtype]})"
+
+    return text
+
+
+def _same_type(name: str) -> Callable[..., str]:
+    return lambda x, *args: f"{name}({', '.join(args)})"
+
+
+def _less(sign: str) -> Callable[..., str]:
+    def text(x: Expr, a: str, b: str) -> str:
+        compared = f"({a} {sign} {b})"
+        return compared if is_number(x.args[1]) else f"({compared} AND NOT isnan({b}))"
+
+    return text
+
+
+def _equal(x: Expr, a: str, b: str) -> str:
+    compared = f"({a} = {b})"
+    return compared if any(map(is_number, x.args)) else f"({compared} AND NOT isnan({a}))"
+
+
+def is_number(x: Expr) -> bool:
+    """Whether the value is never NaN, as far as is seen at a glance."""
+    if x.op == "literal":
+        return bool(x.dtype == "str" or x.value == x.value)
+    if x.op == "lookup":
+        return all(v == v for v in (*x.value.entries.values(), x.value.default))
+    return not x.dtype.startswith("float")
+
+
+def _divide(x: Expr, a: str, b: str) -> str:
+    if not x.dtype.startswith("float"):
+        raise NotCompilableError("Div of integers has no form in SQL.")
+    text = f"({a} / {b})"
+    if not is_nonzero(x.args[1]):
+        # pow keeps the sign of a zero, as a division by it would.
+        by_zero = f"({a} * CAST(pow({b}, -1D) AS {SQL_TYPES[x.dtype]}))"
+        text = f"IF({b} = {literal(0, x.dtype)}, {by_zero}, {text})"
+    # Spark divides floats as doubles; rounded, the quotient is the one of floats.
+    return text if x.dtype == "float64" else f"CAST({text} AS {SQL_TYPES[x.dtype]})"
+
+
+def is_nonzero(x: Expr) -> bool:
+    """Whether the value is never zero, as far as is seen at a glance."""
+    if x.op == "literal":
+        return bool(x.value != 0)
+    if x.op == "lookup":
+        return all(v != 0 for v in (*x.value.entries.values(), x.value.default))
+    if x.op == "where":
+        condition, yes, no = x.args
+        # where(x = 0, 1, x)
+        spares = condition.op == "eq" and condition.args[0] is no and _is_zero(condition.args[1])
+        return is_nonzero(yes) and (spares or is_nonzero(no))
+    if x.op == "add":
+        if any(a.is_literal and a.value > 0 for a in x.args) and all(map(_is_positive, x.args)):
+            return True
+        return _is_softmax(x)
+    return False
+
+
+def _is_zero(x: Expr) -> bool:
+    return bool(x.is_literal and x.value == 0)
+
+
+def _is_positive(x: Expr) -> bool:
+    """Never below zero."""
+    if x.op in ("literal",):
+        return bool(x.value >= 0)
+    return x.op in ("exp", "abs", "sqrt") or (x.op == "add" and all(map(_is_positive, x.args)))
+
+
+def _is_softmax(x: Expr) -> bool:
+    """A sum of exp(x_i - max(x_0 … x_k)), one of which is exp(0)."""
+    terms = list(_flat(x, "add"))
+    if not all(t.op == "exp" and t.args[0].op == "sub" for t in terms):
+        return False
+    tops = {t.args[0].args[1] for t in terms}
+    if len(tops) != 1:
+        return False
+    return set(_flat(tops.pop(), "max")) <= {t.args[0].args[0] for t in terms}
+
+
+def _flat(x: Expr, op: str) -> Iterable[Expr]:
+    if x.op != op:
+        yield x
+        return
+    for argument in x.args:
+        yield from _flat(argument, op)
+
+
+def _log(x: Expr, a: str) -> str:
+    nan, lowest = literal(np.nan, "float64"), literal(-np.inf, "float64")
+    text = f"CASE WHEN {a} > 0 THEN ln({a}) WHEN {a} = 0 THEN {lowest} ELSE {nan} END"
+    return text if x.dtype == "float64" else f"CAST({text} AS {SQL_TYPES[x.dtype]})"
+
+
+def _least(x: Expr, a: str, b: str) -> str:
+    tests = [t for arg, t in zip(x.args, (a, b), strict=True) if not is_number(arg)]
+    found = f"least({a}, {b})"
+    for test in tests:
+        found = f"IF(isnan({test}), {test}, {found})"
+    return found
+
+
+_TEXT: dict[str, Callable[..., str]] = {
+    "add": _infix("+"),
+    "sub": _infix("-"),
+    "mul": _infix("*"),
+    "div": _divide,
+    "neg": lambda x, a: f"(-{a})",
+    "abs": _same_type("abs"),
+    "exp": _function("exp"),
+    "log": _log,
+    "sqrt": _function("sqrt"),
+    "pow": _function("pow"),
+    "tanh": _function("tanh"),
+    "max": _same_type("greatest"),
+    "min": _least,
+    "lt": _less("<"),
+    "le": _less("<="),
+    "eq": _equal,
+    "and": _infix("AND"),
+    "or": _infix("OR"),
+    "not": lambda x, a: f"(NOT {a})",
+    "isnan": _same_type("isnan"),
+    "present": lambda x, a: f"({a} IS NOT NULL)",
+    "where": _same_type("IF"),
+}
+
+
+# --- what is computed once --------------------------------------------------------------------
+
+_CHEAP = {"bool": 12}
+"""Expressions of so many nodes are computed again where they are used again; 3 for numbers."""
+
+
+def shared(outputs: Sequence[Expr]) -> list[Expr]:
+    """Expressions that are used more than once and are worth a column, the inner ones first.
+
+    What stands only in the branches of a choice is left there, unless it makes no choice
+    itself: a column is computed for every row.
+    """
+    uses: Counter[Expr] = Counter()
+    certain: Counter[Expr] = Counter()
+    order: list[Expr] = []
+    for x, is_certain in _in_order(outputs):
+        order.append(x)
+        for place, argument in enumerate(x.args):
+            uses[argument] += 1
+            certain[argument] += is_certain and (x.op != "where" or place == 0)
+    for x in outputs:
+        certain[x] += 1
+    chooses: set[Expr] = set()
+    written: dict[Expr, int] = {}
+    found = []
+    for x in order:
+        if x.op == "where" or any(a in chooses for a in x.args):
+            chooses.add(x)
+        written[x] = 1 + sum(written[a] for a in x.args)
+        again = certain[x] if x in chooses else uses[x]
+        if again > 1 and (written[x] > _CHEAP.get(x.dtype, 3) or x.op in ("exp", "lookup")):
+            found.append(x)
+            chooses.discard(x)
+            written[x] = 1
+    return found
+
+
+def _in_order(outputs: Sequence[Expr]) -> list[tuple[Expr, bool]]:
+    """Every expression after those in it, and whether it is computed for every row."""
+    certain: set[Expr] = set()
+    stack = list(outputs)
+    while stack:
+        x = stack.pop()
+        if x not in certain:
+            certain.add(x)
+            stack.extend(x.args[:1] if x.op == "where" else x.args)
+    order: list[tuple[Expr, bool]] = []
+    seen: set[Expr] = set()
+    work = [(x, False) for x in reversed(outputs)]
+    while work:
+        x, done = work.pop()
+        if done:
+            order.append((x, x in certain))
+        elif x not in seen:
+            seen.add(x)
+            work.append((x, True))
+            work.extend((a, False) for a in x.args)
+    return order

@@ -1,0 +1,121 @@
+package sqlml;
+
+import java.util.List;
+import org.apache.spark.sql.catalyst.analysis.UnresolvedAttribute;
+import org.apache.spark.sql.catalyst.analysis.UnresolvedExtractValue;
+import org.apache.spark.sql.catalyst.expressions.Alias;
+import org.apache.spark.sql.catalyst.expressions.AttributeReference;
+import org.apache.spark.sql.catalyst.expressions.Expression;
+import org.apache.spark.sql.catalyst.expressions.Literal$;
+import org.apache.spark.sql.catalyst.expressions.NamedExpression$;
+import org.apache.spark.sql.catalyst.parser.CatalystSqlParser$;
+import org.apache.spark.sql.catalyst.plans.logical.ArrowEvalPython;
+import org.apache.spark.sql.catalyst.plans.logical.Expand;
+import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
+import org.apache.spark.sql.catalyst.plans.logical.Project;
+import org.apache.spark.sql.classic.SparkSession;
+import org.apache.spark.sql.execution.python.UserDefinedPythonFunction;
+import org.apache.spark.sql.types.Metadata$;
+import scala.collection.immutable.Seq;
+import scala.jdk.javaapi.CollectionConverters;
+import scala.runtime.AbstractPartialFunction;
+
+/** Plans that Python would build in many calls, built in one. */
+public final class Plans {
+  private static Seq seq(Object[] items) {
+    return CollectionConverters.asScala(java.util.Arrays.asList(items)).toList();
+  }
+
+  private static LogicalPlan select(String text, LogicalPlan from) {
+    LogicalPlan select = CatalystSqlParser$.MODULE$.parsePlan(text);
+    return (LogicalPlan) select.withNewChildren(seq(new Object[] {from}));
+  }
+
+  /**
+   * SELECT over SELECT above a plan, the last but one of them evaluated once: its last `results`
+   * columns stand in an Expand of one projection, not in a Project. The optimizer pushes a filter
+   * on a Project's columns below it, which copies their expressions into the filter; through an
+   * Expand it pushes what is on other columns, and leaves the rest above. Unused columns are
+   * pruned in both, and both are fused into whole-stage code.
+   */
+  public LogicalPlan evaluatedOnce(
+      SparkSession session, LogicalPlan input, List selects, int results) {
+    LogicalPlan plan = input;
+    int last = selects.size() - 1;
+    for (int i = 0; i < last; i++) {
+      plan = select((String) selects.get(i), plan);
+    }
+    Project top = (Project) session.sessionState().analyzer().execute(plan);
+    LogicalPlan below = (LogicalPlan) top.child();
+    Seq columns = below.output();
+    Seq values = columns;
+    int first = top.projectList().size() - results;
+    for (int i = first; i < top.projectList().size(); i++) {
+      Alias alias = (Alias) top.projectList().apply(i);
+      values = (Seq) values.appended(alias.child());
+      AttributeReference made = (AttributeReference) alias.toAttribute();
+      columns = (Seq) columns.appended(made.withNullability(true));
+    }
+    LogicalPlan once = new Expand(seq(new Object[] {values}), columns, below);
+    return select((String) selects.get(last), once);
+  }
+
+  /**
+   * The first SELECT above a plan, what a Python function makes of some of its columns, and the
+   * last SELECT above that. The function stands in a node of its own, not in a Project: the
+   * optimizer pushes filters and limits on other columns below that node and leaves filters on the
+   * result above it, so that the function is evaluated once.
+   */
+  public LogicalPlan evaluatedInPython(
+      LogicalPlan input,
+      String first,
+      UserDefinedPythonFunction udf,
+      List arguments,
+      String result,
+      int evalType,
+      String last) {
+    Object[] columns = new Object[arguments.size()];
+    for (int i = 0; i < columns.length; i++) {
+      columns[i] = new UnresolvedAttribute(seq(new Object[] {arguments.get(i)}));
+    }
+    Expression function = udf.builder(seq(columns));
+    AttributeReference raw =
+        new AttributeReference(
+            result,
+            function.dataType(),
+            true,
+            Metadata$.MODULE$.empty(),
+            NamedExpression$.MODULE$.newExprId(),
+            seq(new Object[0]));
+    LogicalPlan evaluated =
+        new ArrowEvalPython(
+            seq(new Object[] {function}),
+            seq(new Object[] {raw}),
+            select(first, input),
+            evalType);
+    return select(last, evaluated);
+  }
+
+  /** An expression from SQL text in which some names stand for other expressions. */
+  public Expression filled(String text, final List names, final Seq values) {
+    Expression parsed = CatalystSqlParser$.MODULE$.parseExpression(text);
+    return (Expression) parsed.transformUp(new AbstractPartialFunction() {
+      public boolean isDefinedAt(Object x) {
+        return x instanceof UnresolvedAttribute
+            && names.contains(((UnresolvedAttribute) x).nameParts().head());
+      }
+
+      public Object applyOrElse(Object x, scala.Function1 otherwise) {
+        if (!isDefinedAt(x)) {
+          return otherwise.apply(x);
+        }
+        Seq parts = ((UnresolvedAttribute) x).nameParts();
+        Expression value = (Expression) values.apply(names.indexOf(parts.head()));
+        for (int i = 1; i < parts.size(); i++) { // value.field
+          value = new UnresolvedExtractValue(value, Literal$.MODULE$.apply(parts.apply(i)));
+        }
+        return value;
+      }
+    });
+  }
+}
