@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sqlml.compile.export import to_sql as to_sql
     from sqlml.convert import convert as convert
     from sqlml.errors import SqlmlError as SqlmlError
     from sqlml.model import ScoringModel as ScoringModel
@@ -41,6 +42,7 @@ _HOMES = {
     "load": "sqlml.registry",
     "publish": "sqlml.publish",
     "register": "sqlml.spark",
+    "to_sql": "sqlml.compile.export",
     "udf": "sqlml.spark",
     "verify": "sqlml.parity",
 }

@@ -119,11 +119,13 @@ def models(as_json: bool) -> None:
 @click.argument("model")
 @_json
 def describe(model: str, as_json: bool) -> None:
-    """Show a model's inputs, outputs, parity and versions."""
+    """Show a model's inputs, outputs, backend, parity and versions."""
     from sqlml import registry
+    from sqlml.compile import prepare
 
     version = registry.resolve(model)
-    signature = registry.read(version).signature
+    scoring = registry.read(version)
+    signature, prepared = scoring.signature, prepare(scoring)
     report = registry.parity(version)
     versions = registry.versions(version.name)
     if as_json:
@@ -135,13 +137,16 @@ def describe(model: str, as_json: bool) -> None:
                     for i in signature.inputs
                 ],
                 "outputs": [dataclasses.asdict(output) for output in signature.outputs],
+                "backend": prepared.backend,
+                "backend_reason": prepared.reason,
                 "parity": report,
                 "versions": [dataclasses.asdict(v) for v in versions],
             }
         )
         return
     click.echo(f"{version}{_aliases(version)}: {version.description or version.task}")
-    click.echo(f"sha256 {version.sha256}\n")
+    click.echo(f"sha256 {version.sha256}")
+    click.echo(f"backend {prepared.backend}: {prepared.reason}\n")
     _print_table(
         ("input", "type", "missing values"),
         [(i.name, i.type, "scored" if i.takes_missing else "score NULL") for i in signature.inputs],
@@ -157,6 +162,36 @@ def describe(model: str, as_json: bool) -> None:
         ("version", "aliases", "published", "sha256"),
         [(v.version, ", ".join(v.aliases), f"{v.created:%F %T}", v.sha256[:16]) for v in versions],
     )
+
+
+@main.command(epilog="Example: sqlml to-sql churn --output probability")
+@click.argument("model", required=False)
+@click.option("--output", help="An output of PREDICT, or \"probabilities['yes']\".")
+@click.option(
+    "--create-function",
+    "function",
+    metavar="[NAME]",
+    is_flag=False,
+    flag_value="",
+    help="A CREATE FUNCTION statement; without a name, predict_ and the model's.",
+)
+def to_sql(model: str | None, output: str | None, function: str | None) -> None:
+    """Print a model as a Spark SQL expression, which runs without sqlml."""
+    from sqlml import registry
+    from sqlml.compile import export
+
+    if model is None:  # --create-function churn: the name of a model, not of a function
+        model, function = function, ""
+    if not model:
+        raise click.UsageError("Missing argument 'MODEL'.")
+    version = registry.resolve(model)
+    scoring = registry.read(version)
+    if function is None:
+        click.echo(export.to_sql(scoring, output))
+        return
+    name = function or "predict_" + re.sub(r"\W", "_", version.name)
+    comment = f"Model {version.name}, version {version.version}, sha256 {version.sha256}"
+    click.echo(export.create_function(scoring, name, output, comment))
 
 
 @main.command(epilog="Example: sqlml sql \"SELECT * FROM PREDICT('churn', TABLE(customers))\"")
@@ -244,6 +279,33 @@ def doctor(master: str | None, as_json: bool) -> None:
         _print_json([dataclasses.asdict(check) for check in checks])
     if not all(check.ok for check in checks):
         raise SystemExit(1)
+
+
+@main.command(epilog="Example: sqlml bench 1 4 --rows-scale 0.1")
+@click.argument("workloads", nargs=-1, metavar="[WORKLOAD]...", type=click.IntRange(1, 9))
+@click.option("--rows-scale", default=1.0, show_default=True, help="Times the rows to score.")
+@click.option("--repeat", default=5, show_default=True, type=click.IntRange(min=1))
+@click.option("--seed", default=7, show_default=True, help="Of the rows and the models.")
+@click.option(
+    "--directory",
+    default="sqlml-bench",
+    show_default=True,
+    type=click.Path(file_okay=False),
+    help="For bench.csv, bench.png and what is needed meanwhile: 5 GB at full scale.",
+)
+@_json
+def bench(workloads: tuple[int, ...], as_json: bool, **options: Any) -> None:
+    """Compare with what scores in Spark elsewhere: the ratio table, on this machine.
+
+    WORKLOAD is a number from 1 to 9, all without one. Needs pip install 'sqlml[bench]'.
+    """
+    from sqlml.bench import report, run
+
+    rows = run(workloads, **options)
+    if as_json:
+        _print_json(report.as_dicts(rows))
+    else:
+        report.show(rows)
 
 
 def spark_message(text: str) -> str:

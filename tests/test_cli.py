@@ -87,6 +87,38 @@ def test_describe_tells_inputs_outputs_parity_and_versions(published):
     assert [i["name"] for i in facts["inputs"]] == ["age", "tenure"]
     assert facts["parity"]["ok"]
     assert facts["versions"][0]["aliases"] == ["champion"]
+    assert facts["backend"] == "sql"
+    assert f"backend sql: {facts['backend_reason']}" in text
+    assert facts["backend_reason"].startswith("an expression over 2 inputs")
+
+
+def test_to_sql_prints_an_expression_or_a_function(published):
+    model = sqlml.load("cli-churn")
+    assert run("to-sql", "cli-churn").stdout == sqlml.to_sql(model) + "\n"
+    probability = run("to-sql", "cli-churn@champion", "--output", "probabilities['yes']").stdout
+    assert probability == sqlml.to_sql(model, "probabilities['yes']") + "\n"
+
+    made = run("to-sql", "cli-churn", "--output", "probability", "--create-function").stdout
+    assert made.startswith(
+        "CREATE FUNCTION predict_cli_churn(age DOUBLE, tenure DOUBLE)\nRETURNS DOUBLE\n"
+        f"COMMENT 'Model cli-churn, version 1, sha256 {published.sha256}'\nRETURN CASE WHEN "
+    )
+    named = run("to-sql", "cli-churn", "--create-function", "ml.leaving").stdout
+    assert named.startswith("CREATE FUNCTION ml.leaving(age DOUBLE, tenure DOUBLE)\n")
+    assert run("to-sql", "--create-function", "cli-churn").stdout.startswith(
+        "CREATE FUNCTION predict_cli_churn("
+    )
+
+
+def test_to_sql_says_what_cannot_be_an_expression(registry, customers):
+    from sklearn.neighbors import KNeighborsRegressor
+
+    near = KNeighborsRegressor().fit(customers, customers.age)
+    sqlml.publish(near, "cli-near", sample=customers)
+    done = run("to-sql", "cli-near")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "[NOT_COMPILABLE] Operator Scan has no form in SQL.\n"
+    assert run("to-sql").exit_code == 2
 
 
 def test_an_error_is_one_line_without_a_traceback(published):
