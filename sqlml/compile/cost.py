@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from sqlml.compile.expressions import Expr
 
-BUDGET = 5_500
+BUDGET = 6_000
 """Bytes that a model may take of a stage's 8,000: the rest is the query's own."""
 
-# Bytes of bytecode by operation, fitted to what Spark 4.3 generates for some thirty models.
+# Bytes of bytecode by operation, fitted to what Spark 4.3 generates (benchmarks/bytecode.py).
 _BYTES = {
     "input": 0,
     "literal": 0,
