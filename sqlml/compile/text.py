@@ -80,8 +80,11 @@ class Writer:
             )
             return f"CASE {branches} ELSE {default} END"
         entries = {k: v for k, v in table.entries.items() if k == k}
-        mapped = f"coalesce(element_at({_map(entries, table.default, key.dtype, x.dtype)}, {found})"
-        mapped = f"{mapped}, {default})"
+        # A map that is hashed tells -0.0 from 0.0; a sum with 0.0 is never -0.0.
+        is_float = key.dtype.startswith("float")
+        sought = f"({found} + {literal(0, key.dtype)})" if is_float else found
+        mapped = _map(entries, table.default, key.dtype, x.dtype)
+        mapped = f"coalesce(element_at({mapped}, {sought}), {default})"
         absent = [v for k, v in table.entries.items() if k != k]
         if absent:
             return f"IF(isnan({found}), {literal(absent[0], x.dtype)}, {mapped})"

@@ -98,6 +98,7 @@ def test_statements_are_the_same_through_every_client(server, source, run):
                 ("output", "prediction"),
                 ("output", "probability"),
                 ("output", "probabilities"),
+                ("backend", "sql"),
             ],
         ),
         (f"SELECT count(*), count(predict('{name}', *)) FROM customers", [(120, 120)]),
