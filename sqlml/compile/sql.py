@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqlml.compile.expressions import Expr
     from sqlml.compile.formula import Field, Formula
 
-MAX_WRITTEN = 5_000
+MAX_WRITTEN = 10_000
 """Nodes of one expression written out; more would take Spark seconds to read."""
 
 

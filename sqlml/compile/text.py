@@ -316,10 +316,10 @@ _CHEAP = {"bool": 12}
 
 
 def shared(outputs: Sequence[Expr]) -> list[Expr]:
-    """Expressions that are used more than once and are worth a column, the inner ones first.
+    """Expressions that are written more than once and are worth a column, the inner ones first.
 
-    What stands only in the branches of a choice is left there, unless it makes no choice
-    itself: a column is computed for every row.
+    A column is computed for every row. So a part of a tree, or what is made of trees, becomes one
+    only where it is certain to be needed, and stays in the branches of a choice otherwise.
     """
     uses: Counter[Expr] = Counter()
     certain: Counter[Expr] = Counter()
@@ -327,23 +327,30 @@ def shared(outputs: Sequence[Expr]) -> list[Expr]:
     for x, is_certain in _in_order(outputs):
         order.append(x)
         for place, argument in enumerate(x.args):
-            uses[argument] += 1
+            uses[argument] += _WRITTEN.get(x.op, 1)
             certain[argument] += is_certain and (x.op != "where" or place == 0)
     for x in outputs:
         certain[x] += 1
-    chooses: set[Expr] = set()
+    trees: set[Expr] = set()
+    of_trees: set[Expr] = set()
     written: dict[Expr, int] = {}
     found = []
     for x in order:
-        if x.op == "where" or any(a in chooses for a in x.args):
-            chooses.add(x)
+        if x.op == "where" and all(a.is_literal or a in trees for a in x.args[1:]):
+            trees.add(x)
+        if x in trees or any(a in of_trees for a in x.args):
+            of_trees.add(x)
         written[x] = 1 + sum(written[a] for a in x.args)
-        again = certain[x] if x in chooses else uses[x]
+        again = certain[x] if x in of_trees else uses[x]
         if again > 1 and (written[x] > _CHEAP.get(x.dtype, 3) or x.op in ("exp", "lookup")):
             found.append(x)
-            chooses.discard(x)
+            of_trees.discard(x)
             written[x] = 1
     return found
+
+
+_WRITTEN = {"log": 3, "min": 2, "div": 2}
+"""How often the text of an operation may have that of its operands."""
 
 
 def _in_order(outputs: Sequence[Expr]) -> list[tuple[Expr, bool]]:
