@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlml.compile.formula import walk
-from sqlml.compile.text import SQL_TYPES, Writer, literal, shared
+from sqlml.compile.text import SQL_TYPES, Writer, literal, shared, written_size
 from sqlml.errors import NotCompilableError
 from sqlml.signature import MISSING_STRING
 
@@ -93,7 +93,7 @@ def expression(formula: Formula, field: Field, columns: Mapping[int, str]) -> st
 
     Raises `NotCompilableError` where it would be too long for anyone.
     """
-    size = sum(cell.size for cell in field.cells)
+    size = written_size([*field.cells, formula.taken])
     if size > MAX_WRITTEN:
         raise NotCompilableError(
             f"As one expression the model would have {size:,} operations, and {MAX_WRITTEN:,} "

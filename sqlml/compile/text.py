@@ -353,6 +353,15 @@ _WRITTEN = {"log": 3, "min": 2, "div": 2}
 """How often the text of an operation may have that of its operands."""
 
 
+def written_size(outputs: Sequence[Expr]) -> int:
+    """The operations of the outputs written out, each as often as their text has it."""
+    sizes: dict[Expr, int] = {}
+    for x, _ in _in_order(outputs):
+        times = _WRITTEN.get(x.op, 1)
+        sizes[x] = 1 + sum(times * sizes[a] for a in x.args)
+    return sum(sizes[x] for x in outputs)
+
+
 def _in_order(outputs: Sequence[Expr]) -> list[tuple[Expr, bool]]:
     """Every expression after those in it, and whether it is computed for every row."""
     certain: set[Expr] = set()

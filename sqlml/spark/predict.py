@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sqlml import registry
 from sqlml.compile import Prepared, prepare, prepare_for_python
 from sqlml.compile.sql import expression, steps
+from sqlml.compile.text import written_size
 from sqlml.errors import (
     ArgumentError,
     ModelNotConstantError,
@@ -221,7 +222,7 @@ def _for_expression(model: ScoringModel) -> Prepared:
     prepared = prepare(model)
     if prepared.formula is None:
         return prepared
-    written = sum(cell.size for cell in prepared.formula.outputs) + prepared.formula.taken.size
+    written = written_size([*prepared.formula.outputs, prepared.formula.taken])
     short = prepared.fused and written <= MOST_WRITTEN
     return prepared if short else prepare_for_python(model)
 
