@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sqlml.compile.formula import walk
 from sqlml.compile.text import CHOICES
 
 if TYPE_CHECKING:
@@ -65,17 +66,9 @@ def bytecode(outputs: Sequence[Expr], known: Sequence[Expr] = ()) -> int:
             if x not in columns:
                 total += _of(x)
                 stack.extend(x.args)
-    inputs: set[Expr] = set()
-    stack, seen = list(outputs), set()
-    while stack:
-        x = stack.pop()
-        if x not in seen:
-            seen.add(x)
-            stack.extend(x.args)
-            if x.op == "input":
-                inputs.add(x)
+    inputs = sum(x.op == "input" for x in walk(outputs))
     cells = len(outputs) - 1  # the last one says whether the row is taken
-    return total + _PER_MODEL + _PER_INPUT * len(inputs) + (_PER_LABEL * cells if cells > 2 else 0)
+    return total + _PER_MODEL + _PER_INPUT * inputs + (_PER_LABEL * cells if cells > 2 else 0)
 
 
 def _of(x: Expr) -> int:

@@ -16,9 +16,9 @@ import numpy as np
 
 from sqlml.compile.expressions import Arena
 from sqlml.compile.formula import formula, numpy_name, walk
-from sqlml.compile.sql import MAX_WRITTEN, not_null
-from sqlml.compile.text import Writer, literal, written_size
-from sqlml.errors import NotCompilableError, OutputMissingError, did_you_mean, listed, quoted
+from sqlml.compile.sql import check_length, not_null
+from sqlml.compile.text import Writer, literal
+from sqlml.errors import OutputMissingError, did_you_mean, listed, quoted
 from sqlml.model import label_type
 from sqlml.signature import struct_type
 
@@ -121,12 +121,7 @@ class _Output:
 
 def _text(made: Formula, model: ScoringModel, output: _Output, columns: Sequence[str]) -> str:
     roots = (*output.cells, made.taken)
-    size = written_size(roots)
-    if size > MAX_WRITTEN:
-        raise NotCompilableError(
-            f"As one expression the model would have {size:,} operations, and {MAX_WRITTEN:,} "
-            "are the most. PREDICT scores it."
-        )
+    check_length(roots)
     if made.taken.is_literal and not made.taken.value:
         return f"CAST(NULL AS {output.type})"
     fields, names = model.signature.inputs, dict(enumerate(columns))

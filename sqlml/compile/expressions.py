@@ -37,8 +37,6 @@ class Expr:
     """NumPy's name of the element type; "str" for strings."""
     value: Any = None
     """Of a literal its value, of an input its index, of a lookup its `Table`."""
-    size: int = 1
-    """Nodes of the expression written as a tree."""
 
     @property
     def is_literal(self) -> bool:
@@ -222,8 +220,7 @@ class Arena:
         if known not in self._nodes:
             if len(self._nodes) >= MAX_NODES:
                 raise NotCompilableError(f"The model has more than {MAX_NODES:,} operations a row.")
-            size = min(1 + sum(a.size for a in args), 2**31)
-            self._nodes[known] = Expr(op, args, dtype, value, size)
+            self._nodes[known] = Expr(op, args, dtype, value)
         return self._nodes[known]
 
     def _folded(self, op: str, args: Sequence[Expr], dtype: str) -> Expr:

@@ -32,16 +32,16 @@ def steps(
     names made here begin with `mark`. What is used more than once is a column of its own.
     Where it is not `fused`, each SELECT keeps itself out of whole-stage code.
     """
+    inputs = _inputs(formula)
     names: dict[int, str] = {}
     first: Columns = {}
-    for index, x in _inputs(formula).items():
+    for index, x in inputs.items():
         names[index] = f"{mark}_{index}"
         first[names[index]] = not_null(columns[index], x.dtype)
-    inputs = list(_inputs(formula).values())
     if not fused:
         column = next(iter(first.values()))
         lambda_ = f"zip_with(array({column}), array({column}), (x, y) -> true)[0]"
-        first[f"{mark}_never"] = f"({_never(inputs, first.values())}) AND {lambda_}"
+        first[f"{mark}_never"] = f"({_never(list(inputs.values()), first.values())}) AND {lambda_}"
 
     def step(text: str, kind: str) -> str:
         return text if fused else _apart(text, kind, mark, next(iter(names.values())))
@@ -93,15 +93,20 @@ def expression(formula: Formula, field: Field, columns: Mapping[int, str]) -> st
 
     Raises `NotCompilableError` where it would be too long for anyone.
     """
-    size = written_size([*field.cells, formula.taken])
+    check_length([*field.cells, formula.taken])
+    inputs = _inputs(formula)
+    names = {index: not_null(columns[index], x.dtype) for index, x in inputs.items()}
+    return _field(field, formula.taken, Writer(names))
+
+
+def check_length(roots: Sequence[Expr]) -> None:
+    """`NotCompilableError` for what would be too long, written as one expression."""
+    size = written_size(roots)
     if size > MAX_WRITTEN:
         raise NotCompilableError(
             f"As one expression the model would have {size:,} operations, and {MAX_WRITTEN:,} "
             "are the most. PREDICT scores it."
         )
-    inputs = _inputs(formula)
-    names = {index: not_null(columns[index], x.dtype) for index, x in inputs.items()}
-    return _field(field, formula.taken, Writer(names))
 
 
 def _inputs(formula: Formula) -> dict[int, Expr]:

@@ -40,8 +40,8 @@ def raw_udf(prepared: Prepared) -> Any:
                 "metadata": context.broadcast(model.to_json()),
                 prepared.backend: context.broadcast(prepared.program),
             }
-            # Fetched only by a worker that cannot run the program.
-            parts.setdefault("onnx", context.broadcast(model.onnx))
+            if prepared.backend != "onnx":  # fetched only by a worker that cannot run the program
+                parts["onnx"] = context.broadcast(model.onnx)
             task = (prepared.key, prepared.backend, _fetching(parts), prepared.inputs)
             _udfs[key] = arrow_udf(_named(_score(task), prepared), raw_type(model))
         return _udfs[key]

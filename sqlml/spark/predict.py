@@ -50,7 +50,8 @@ def predict_table(call: Call) -> internals.Plan:
     inputs = model.scoring.signature.inputs
     columns = internals.plan_columns(given.data, call.spark)
     offers = [Offer(name, kind, quoted(name)) for name, kind in columns]
-    places = bind_columns(model.reference, inputs, offers, case_sensitive=call.case_sensitive)
+    case_sensitive = call.case_sensitive
+    places = bind_columns(model.reference, inputs, offers, case_sensitive=case_sensitive)
     known = internals.facts(given.data, call.spark)
     facts = {i: known[place] for i, place in enumerate(places) if place in known}
     prepared = prepare(model.scoring, facts, given.backend)
@@ -75,7 +76,6 @@ def predict_table(call: Call) -> internals.Plan:
     if given.outputs is not None:
         return _tsql_form(call, given, columns, model, score)
     names = [given.prefix + o.name for o in model.scoring.signature.outputs]
-    case_sensitive = call.case_sensitive
     taken = {n if case_sensitive else n.lower() for n, _ in columns}
     clashing = [n for n in names if (n if case_sensitive else n.lower()) in taken]
     if clashing:
@@ -104,9 +104,7 @@ def _tsql_form(
         made = tsql.derive(model.scoring, model.reference, fields, named)
         return {hidden[name]: column for name, column in made.items()}
 
-    data = [
-        (name, name, given.data_alias) for name, _ in internals.plan_columns(given.data, call.spark)
-    ]
+    data = [(name, name, given.data_alias) for name, _ in columns]
     scores = [(hidden[name], name, given.alias) for name, _ in named]
     return internals.renamed(score(derived), [*data, *scores], call.spark)
 

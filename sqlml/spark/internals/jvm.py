@@ -38,11 +38,10 @@ def bridge(spark: SparkSession) -> JavaObject:
     if gateway not in _bridges:
         ensure_callback_server_started(gateway)
         loader = _compiled(spark, "Bridge.java", None)
-        made = loader.loadClass("sqlml.Bridge").getConstructors()[0].newInstance(_nothing(spark))
+        made = _new(spark, loader, "sqlml.Bridge")
         try:
             loader = _compiled(spark, "JdbcErrors.java", loader)
-            errors = loader.loadClass("sqlml.JdbcErrors").getConstructors()[0]
-            made.useForJdbc(errors.newInstance(_nothing(spark)))
+            made.useForJdbc(_new(spark, loader, "sqlml.JdbcErrors"))
         except Py4JJavaError:
             _logger.debug("This Spark has no Thrift server.")
         _bridges[gateway] = made
@@ -53,10 +52,7 @@ def plans(spark: SparkSession) -> JavaObject:
     """The object of Plans.java in this JVM, compiled when it is first asked for."""
     gateway = spark.sparkContext._gateway
     if gateway not in _plans:
-        loader = _compiled(spark, "Plans.java", None)
-        _plans[gateway] = (
-            loader.loadClass("sqlml.Plans").getConstructors()[0].newInstance(_nothing(spark))
-        )
+        _plans[gateway] = _new(spark, _compiled(spark, "Plans.java", None), "sqlml.Plans")
     return _plans[gateway]
 
 
@@ -146,5 +142,7 @@ def _compiled(spark: SparkSession, source: str, parent: JavaObject | None) -> Ja
     return compiler.getClassLoader()
 
 
-def _nothing(spark: SparkSession) -> JavaObject:
-    return spark.sparkContext._gateway.new_array(jvm(spark).java.lang.Object, 0)
+def _new(spark: SparkSession, loader: JavaObject, name: str) -> JavaObject:
+    """An object of a compiled class, whose constructor takes nothing."""
+    nothing = spark.sparkContext._gateway.new_array(jvm(spark).java.lang.Object, 0)
+    return loader.loadClass(name).getConstructors()[0].newInstance(nothing)
