@@ -13,6 +13,9 @@ JAVA = JAVA_HOME=$$(scripts/java.sh) && export JAVA_HOME
 # Progress on a terminal, a quiet log elsewhere.
 PIP = $(BIN)/python -m pip --disable-pip-version-check install $$(test -t 1 || echo --quiet)
 
+# A worker on each core; what shares a server goes to one (tests/conftest.py).
+SIDE_BY_SIDE = --numprocesses logical --maxprocesses 4 --dist loadgroup
+
 .PHONY: help demo test lint format clean
 .DEFAULT_GOAL = help
 
@@ -23,7 +26,7 @@ demo: $(VENV)/demo.stamp  ## train on real flights, publish, score in SQL, show 
 	@$(JAVA) && $(BIN)/sqlml demo
 
 test: $(VENV)/test.stamp $(DBT)/dbt.stamp  ## run every test; style, types and layers are among them
-	@$(JAVA) && $(BIN)/python -m pytest $(PYTEST)
+	@$(JAVA) && $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST)
 
 lint: $(VENV)/test.stamp  ## only style, types and layers
 	@$(BIN)/ruff check --quiet .

@@ -4,19 +4,40 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pyspark.sql import SparkSession
 
 # Before anything loads OpenMP: threads that spin while they wait make training on a busy
 # machine five times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+ONE_SERVER = ("serve", "cluster", "dbt")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What goes to one worker when tests run side by side: a model of the zoo; whatever shares
+    a server; else a file.
+    """
+    here = Path(__file__).parent
+    for item in items:
+        path = item.path.relative_to(here)
+        case = getattr(item, "callspec", None) and item.callspec.params.get("case")
+        if path.name == "test_zoo.py" and case:
+            together = str(case)
+        elif path.parts[0] in ONE_SERVER:
+            together = path.parts[0]
+        else:
+            together = str(path)
+        item.add_marker(pytest.mark.xdist_group(together))
 
 
 @pytest.fixture(scope="session", autouse=True)

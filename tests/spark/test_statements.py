@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mlflow
 import pytest
+from pyspark.errors import PySparkException
 
 pytestmark = pytest.mark.usefixtures("table")
 
@@ -63,6 +64,19 @@ def test_the_sample_may_be_a_table_or_a_query(spark, source):
             f"CREATE OR REPLACE MODEL sampled FROM '{source}' WITH (sample = '{sample}')"
         ).first()
         assert row.rows_compared > 50
+    spark.sql("DROP MODEL sampled")
+
+
+def test_the_sample_is_read_in_the_session_that_asks(spark, other_spark, source):
+    """Also where Python has used another session since."""
+    rows = other_spark.createDataFrame(spark.sql("SELECT age, tenure FROM customers").toArrow())
+    rows.createTempView("mine")
+    spark.createDataFrame([(1,)], "a INT").count()
+    create = f"CREATE OR REPLACE MODEL sampled FROM '{source}' WITH (sample = 'mine')"
+    assert other_spark.sql(create).first().rows_compared > 50
+    other_spark.createDataFrame([(1,)], "a INT").count()
+    with pytest.raises(PySparkException, match="TABLE_OR_VIEW_NOT_FOUND"):
+        spark.sql(create)
     spark.sql("DROP MODEL sampled")
 
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyspark.sql import SparkSession
-
-from sqlml.errors import SparkIncompatibleError
 from sqlml.spark.internals.calls import Call, read_argument
 from sqlml.spark.internals.explain import noting
-from sqlml.spark.internals.jvm import Callback, JavaObject, bridge, catalyst, java_session, jvm
+from sqlml.spark.internals.jvm import (
+    Callback,
+    JavaObject,
+    active_session,
+    bridge,
+    catalyst,
+    java_session,
+    jvm,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from pyspark.sql import SparkSession
 
 
 @dataclass(frozen=True)
@@ -57,10 +64,7 @@ def install_functions(
 
 def _building(name: str, function: Function) -> Callable[[JavaObject], JavaObject]:
     def build(expressions: JavaObject) -> JavaObject:
-        # The session that analyses the query; the one that installed may be closed.
-        spark = SparkSession.getActiveSession()
-        if spark is None:
-            raise SparkIncompatibleError("A query is analysed without an active session.")
+        spark = active_session()
         handles = [expressions.apply(i) for i in range(expressions.size())]
         return function.build(Call(name, tuple(read_argument(h) for h in handles), spark))
 

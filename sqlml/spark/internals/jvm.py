@@ -8,15 +8,15 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from py4j.protocol import Py4JJavaError
+from pyspark import SparkContext
 from pyspark.errors.exceptions.captured import CapturedException
 from pyspark.java_gateway import ensure_callback_server_started
+from pyspark.sql import SparkSession
 
-from sqlml.errors import SqlmlError
+from sqlml.errors import SparkIncompatibleError, SqlmlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from pyspark.sql import SparkSession
 
 # Handles of the JVM. The names are for readers; py4j has one type for all.
 JavaObject = Any
@@ -98,6 +98,19 @@ class Callback:
 def text_of(found: str | JavaObject) -> str:
     """A text as Bridge.java gives it: itself, or pieces of a long one."""
     return found if isinstance(found, str) else "".join(found[i] for i in range(len(found)))
+
+
+def active_session() -> SparkSession:
+    """The session that analyses a query in this thread; the one that installed may be closed.
+
+    PySpark's getActiveSession answers with the session that Python used last, in any thread.
+    """
+    context = SparkContext._active_spark_context
+    if context is not None:
+        found = context._jvm.org.apache.spark.sql.classic.SparkSession.getActiveSession()
+        if found.isDefined():
+            return SparkSession(context, found.get())
+    raise SparkIncompatibleError("A query is analysed without an active session.")
 
 
 def context(spark: SparkSession) -> Any:

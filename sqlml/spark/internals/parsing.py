@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pyspark.sql import SparkSession
-
-from sqlml.errors import SparkIncompatibleError
-from sqlml.spark.internals.jvm import Callback, bridge, java_session, jvm, text_of
+from sqlml.spark.internals.jvm import Callback, active_session, bridge, java_session, jvm, text_of
 from sqlml.spark.internals.plans import rows_dataset
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from sqlml.spark.internals.jvm import JavaObject, Plan
 
 
@@ -62,7 +61,7 @@ def _read(application: str, text: str, run: Callback) -> str | Plan | None:
     found = _installed[application].read(text)
     if found is None or isinstance(found, str):
         return found
-    spark = _active()
+    spark = active_session()
     schema = jvm(spark).PythonUtils.toScalaMap({"schema": found.schema})
     plan = bridge(spark).command(run, found.text, schema)
     if found.explain is None:
@@ -73,12 +72,5 @@ def _read(application: str, text: str, run: Callback) -> str | Plan | None:
 
 
 def _run(application: str, text: str) -> JavaObject:
-    spark = _active()
+    spark = active_session()
     return rows_dataset(*_installed[application].run(text, spark), spark)
-
-
-def _active() -> SparkSession:
-    spark = SparkSession.getActiveSession()
-    if spark is None:
-        raise SparkIncompatibleError("A statement is read without an active session.")
-    return spark
