@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from sqlml.compile.formula import walk
+from sqlml.compile.guard import witness
 from sqlml.compile.text import SQL_TYPES, Writer, literal, shared, written_size
 from sqlml.errors import NotCompilableError
 from sqlml.signature import MISSING_STRING
@@ -23,16 +25,17 @@ Columns = dict[str, str]
 """Columns that are computed side by side: name → SQL."""
 
 
+@functools.lru_cache(maxsize=64)
 def steps(
-    formula: Formula, columns: Mapping[int, str], mark: str, *, fused: bool
+    formula: Formula, read: tuple[tuple[int, str], ...], mark: str, *, fused: bool
 ) -> tuple[list[Columns], Columns]:
     """A formula as a chain of SELECTs, each over those before, and the raw results over them all.
 
-    `columns`: for each input that the formula reads, the SQL text of it in its wire type. The
+    `read`: for each input that the formula reads, the SQL text of it in its wire type. The
     names made here begin with `mark`. What is used more than once is a column of its own.
     Where it is not `fused`, each SELECT keeps itself out of whole-stage code.
     """
-    inputs = _inputs(formula)
+    inputs, columns = _inputs(formula), dict(read)
     names: dict[int, str] = {}
     first: Columns = {}
     for index, x in inputs.items():
@@ -46,14 +49,25 @@ def steps(
     def step(text: str, kind: str) -> str:
         return text if fused else _apart(text, kind, mark, next(iter(names.values())))
 
+    found = witness(formula)
     known: dict[Expr, str] = {}
     depth: dict[Expr, int] = {}
     levels: dict[int, Columns] = {}
-    for number, x in enumerate(shared([*formula.outputs, formula.taken])):
+    written = shared([*formula.outputs, formula.taken], found[1:] if found else ())
+    for number, x in enumerate(written):
         within = [depth[y] for y in walk(x.args) if y in depth]
         depth[x] = 1 + max(within, default=0)
         text, known[x] = Writer(names, known).text(x), f"{mark}_s{number}"
         levels.setdefault(depth[x], {})[known[x]] = step(text, SQL_TYPES[x.dtype])
+    if found is not None:
+        test, value = found
+        writer, zero = Writer(names, known), literal(0, value.dtype)
+        quick = {test: f"({writer.text(value)} * {zero} = {zero} OR {writer.text(test)})"}
+        text = Writer(names, known | quick).text(formula.taken)
+        # A column: the inputs end here, and are not handed on to where the results are made.
+        known[formula.taken] = f"{mark}_taken"
+        level = levels.setdefault(depth.get(value, 0) + 1, {})
+        level[known[formula.taken]] = step(text, "BOOLEAN")
     writer = Writer(names, known)
     results = {
         f.output.name: step(_field(f, formula.taken, writer), f.output.type) for f in formula.fields

@@ -51,6 +51,21 @@ class Writer:
 
     def text(self, x: Expr) -> str:
         """The SQL text of an expression, in parentheses where they may be needed."""
+        return self._operand(x, _HIGHEST)
+
+    def _operand(self, x: Expr, level: int) -> str:
+        """The same beside an operator of this level: without parentheses where it binds less.
+
+        Spark's parser takes long for parentheses in parentheses.
+        """
+        sign, own = _ARITHMETIC.get(x.op, ("", _HIGHEST))
+        if x in self._names or own == _HIGHEST or not _is_plain(x):
+            return self._whole(x)
+        a, b = x.args  # read from left to right, as Spark reads them
+        text = f"{self._operand(a, own)} {sign} {self._operand(b, own + 1)}"
+        return text if own >= level else f"({text})"
+
+    def _whole(self, x: Expr) -> str:
         if x in self._names:
             return self._names[x]
         if x.op == "literal":
@@ -169,6 +184,16 @@ def _number(value: Any, dtype: str) -> str:
 _CHARACTERS = {"'": "\\'", "\\": "\\\\", "\ufdd0": "\\uFDD0", "\n": "\\n", "\r": "\\r", "\0": "\\0"}
 
 
+_ARITHMETIC = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2)}
+"""How an operation is written, and how closely it binds its operands."""
+_HIGHEST = 4
+
+
+def _is_plain(x: Expr) -> bool:
+    """Whether an operation of arithmetic is written as no more than that."""
+    return x.op != "div" or (x.dtype == "float64" and is_nonzero(x.args[1]))
+
+
 def _infix(sign: str) -> Callable[..., str]:
     return lambda x, a, b: f"({a} {sign} {b})"
 
@@ -252,21 +277,22 @@ def _is_positive(x: Expr) -> bool:
 
 def _is_softmax(x: Expr) -> bool:
     """A sum of exp(x_i - max(x_0 … x_k)), one of which is exp(0)."""
-    terms = list(_flat(x, "add"))
+    terms = list(flat(x, "add"))
     if not all(t.op == "exp" and t.args[0].op == "sub" for t in terms):
         return False
     tops = {t.args[0].args[1] for t in terms}
     if len(tops) != 1:
         return False
-    return set(_flat(tops.pop(), "max")) <= {t.args[0].args[0] for t in terms}
+    return set(flat(tops.pop(), "max")) <= {t.args[0].args[0] for t in terms}
 
 
-def _flat(x: Expr, op: str) -> Iterable[Expr]:
+def flat(x: Expr, op: str) -> Iterable[Expr]:
+    """The terms of a sum of sums, or of what else `op` joins."""
     if x.op != op:
         yield x
         return
     for argument in x.args:
-        yield from _flat(argument, op)
+        yield from flat(argument, op)
 
 
 def _log(x: Expr, a: str) -> str:
@@ -284,9 +310,6 @@ def _least(x: Expr, a: str, b: str) -> str:
 
 
 _TEXT: dict[str, Callable[..., str]] = {
-    "add": _infix("+"),
-    "sub": _infix("-"),
-    "mul": _infix("*"),
     "div": _divide,
     "neg": lambda x, a: f"(-{a})",
     "abs": _same_type("abs"),
@@ -315,8 +338,10 @@ _CHEAP = {"bool": 12}
 """Expressions of so many nodes are computed again where they are used again; 3 for numbers."""
 
 
-def shared(outputs: Sequence[Expr]) -> list[Expr]:
+def shared(outputs: Sequence[Expr], also: Sequence[Expr] = ()) -> list[Expr]:
     """Expressions that are written more than once and are worth a column, the inner ones first.
+
+    `also` are written once more than the outputs show.
 
     A column is computed for every row. So a part of a tree, or what is made of trees, becomes one
     only where it is certain to be needed, and stays in the branches of a choice otherwise.
@@ -324,13 +349,14 @@ def shared(outputs: Sequence[Expr]) -> list[Expr]:
     uses: Counter[Expr] = Counter()
     certain: Counter[Expr] = Counter()
     order: list[Expr] = []
-    for x, is_certain in _in_order(outputs):
+    for x, is_certain in in_order(outputs):
         order.append(x)
         for place, argument in enumerate(x.args):
             uses[argument] += _WRITTEN.get(x.op, 1)
             certain[argument] += is_certain and (x.op != "where" or place == 0)
-    for x in outputs:
+    for x in (*outputs, *also):
         certain[x] += 1
+    uses.update(also)
     trees: set[Expr] = set()
     of_trees: set[Expr] = set()
     written: dict[Expr, int] = {}
@@ -356,13 +382,13 @@ _WRITTEN = {"log": 3, "min": 2, "div": 2}
 def written_size(outputs: Sequence[Expr]) -> int:
     """The operations of the outputs written out, each as often as their text has it."""
     sizes: dict[Expr, int] = {}
-    for x, _ in _in_order(outputs):
+    for x, _ in in_order(outputs):
         times = _WRITTEN.get(x.op, 1)
         sizes[x] = 1 + sum(times * sizes[a] for a in x.args)
     return sum(sizes[x] for x in outputs)
 
 
-def _in_order(outputs: Sequence[Expr]) -> list[tuple[Expr, bool]]:
+def in_order(outputs: Sequence[Expr]) -> list[tuple[Expr, bool]]:
     """Every expression after those in it, and whether it is computed for every row."""
     certain: set[Expr] = set()
     stack = list(outputs)

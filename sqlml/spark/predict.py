@@ -63,8 +63,8 @@ def predict_table(call: Call) -> internals.Plan:
 
     def score(derived: _Derived) -> internals.Plan:
         if prepared.formula is not None:
-            mark = f"sqlml_{uuid.uuid4().hex[:8]}"
-            chain, results = steps(prepared.formula, casts, mark, fused=prepared.fused)
+            read = tuple((i, casts[i]) for i in prepared.formula.inputs)
+            chain, results = steps(prepared.formula, read, internals.MARK, fused=prepared.fused)
             return internals.compute(given.data, chain, results, derived, call.spark)
         shipped = [casts[i] for i in prepared.inputs]
 

@@ -31,6 +31,7 @@ from sqlml.spark.internals.functions import Function, install_functions
 from sqlml.spark.internals.jvm import Expression, Plan
 from sqlml.spark.internals.parsing import Statements, install_statements
 from sqlml.spark.internals.plans import (
+    MARK,
     column_of,
     compute,
     expression_of,
@@ -41,6 +42,7 @@ from sqlml.spark.internals.plans import (
 )
 
 __all__ = [
+    "MARK",
     "Argument",
     "Call",
     "Expression",

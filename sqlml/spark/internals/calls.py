@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlml.spark.internals.jvm import bridge, catalyst, jvm, text_of
+from sqlml.spark.internals.jvm import bridge, catalyst, jvm, sql_conf, text_of
 from sqlml.types import sql_type
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ class Call:
     @property
     def case_sensitive(self) -> bool:
         """Spark's own setting, spark.sql.caseSensitive, in the calling session."""
-        conf = self.spark._jvm.org.apache.spark.sql.internal.SQLConf.get()
-        return bool(conf.caseSensitiveAnalysis())
+        return bool(sql_conf(self.spark).caseSensitiveAnalysis())
 
 
 def constant_text(argument: Argument) -> str | None:

@@ -107,10 +107,20 @@ def active_session() -> SparkSession:
     """
     context = SparkContext._active_spark_context
     if context is not None:
-        found = context._jvm.org.apache.spark.sql.classic.SparkSession.getActiveSession()
+        found = _java_class(context, "org.apache.spark.sql.classic.SparkSession").getActiveSession()
         if found.isDefined():
             return SparkSession(context, found.get())
     raise SparkIncompatibleError("A query is analysed without an active session.")
+
+
+def sql_conf(spark: SparkSession) -> JavaObject:
+    """The settings of the session whose query is being analysed in this thread."""
+    return _java_class(spark.sparkContext, "org.apache.spark.sql.internal.SQLConf").get()
+
+
+def _java_class(context: SparkContext, name: str) -> Any:
+    """By its whole name: one call, where package by package it is one for each."""
+    return getattr(context._jvm, name)
 
 
 def context(spark: SparkSession) -> Any:

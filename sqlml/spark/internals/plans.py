@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from sqlml.spark.internals.jvm import Expression, JavaObject, Plan
 
+MARK = f"sqlml_{uuid.uuid4().hex[:8]}"
+"""How the names of columns begin that no query sees: no user's do, and a text made again is
+the same text, which is not read again."""
+
 # PythonEvalType.SQL_SCALAR_ARROW_UDF of pyspark.util
 ARROW_UDF = 250
 
@@ -48,9 +52,8 @@ def score(
     All columns are named, not referred to: the analysis that asked for the plan resolves
     them, and may give the relations below new identities before it does (self-joins).
     """
-    mark = f"sqlml_{uuid.uuid4().hex[:8]}"  # PREDICT may stand over PREDICT
-    shipped = {f"{mark}_{i}": cast for i, cast in enumerate(casts)}
-    raw = f"{mark}_raw"
+    shipped = {f"{MARK}_{i}": cast for i, cast in enumerate(casts)}
+    raw = f"{MARK}_raw"
     return plans(spark).evaluatedInPython(
         plan,
         _adding(shipped),
@@ -75,8 +78,7 @@ def compute(
     The results are evaluated once: see `evaluatedOnce` of Plans.java. `outputs` gets the name of
     the column of each of them.
     """
-    mark = f"sqlml_{uuid.uuid4().hex[:8]}"
-    named = {name: f"{mark}_{i}" for i, name in enumerate(results)}
+    named = {name: f"{MARK}_raw{i}" for i, name in enumerate(results)}
     steps = [*chain, {named[name]: text for name, text in results.items()}]
     hidden = [name for step in steps for name in step]
     selects = [*map(_adding, steps), _adding(outputs(named), hidden)]

@@ -1,0 +1,69 @@
+"""A weighted sum tells of its inputs that they are finite, where it does."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeRegressor
+
+import sqlml
+from sqlml.compile.expressions import FUNCTIONS
+from sqlml.compile.formula import formula
+from sqlml.compile.guard import witness
+
+X = np.random.default_rng(0).normal(size=(200, 4))
+Y = X @ [1.0, -2.0, 0.5, 3.0]
+
+
+def computed(x, columns):
+    """The value of an expression in every row."""
+    if x.op in ("literal", "input"):
+        return x.value if x.op == "literal" else columns[x.value]
+    return FUNCTIONS[x.op](*(computed(a, columns) for a in x.args))
+
+
+def compiled(model, target):
+    """The formula of a model that refuses what is not finite, as verify finds of the original."""
+    made = sqlml.convert(model.fit(X, target), sample=X)
+    inputs = [
+        dataclasses.replace(i, takes_missing=False, takes_infinite=False)
+        for i in made.signature.inputs
+    ]
+    signature = dataclasses.replace(made.signature, inputs=tuple(inputs))
+    return formula(dataclasses.replace(made, signature=signature))
+
+
+@pytest.mark.parametrize(
+    ("model", "target"),
+    [
+        (LinearRegression(), Y),
+        (make_pipeline(StandardScaler(), LogisticRegression()), Y > 0),
+        (LogisticRegression(), np.digitize(Y, [-1, 1])),
+    ],
+    ids=["linear", "scaled", "three classes"],
+)
+def test_a_weighted_sum_is_not_finite_where_an_input_is_not(model, target):
+    found = witness(compiled(model, target))
+    assert found is not None
+    test, value = found
+    rows = [X[0].copy() for _ in range(17)]
+    for place in range(4):
+        for i, bad in enumerate((np.nan, np.inf, -np.inf, 1e308)):
+            rows[4 * place + i][place] = bad
+    columns = np.array(rows).T
+    with np.errstate(all="ignore"):
+        tested, summed = (computed(x, columns) for x in (test, value))
+    assert tested.tolist() == [bool(np.isfinite(row).all()) for row in rows]
+    assert not (np.isfinite(summed) & ~tested).any()
+    assert np.isfinite(summed[-1])  # and is for rows that are
+
+
+def test_a_value_that_forgets_an_input_tells_nothing():
+    """A branch that is not taken is finite whatever the input."""
+    model = DecisionTreeRegressor(max_depth=3)
+    assert witness(compiled(model, Y)) is None
