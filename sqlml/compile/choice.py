@@ -36,6 +36,11 @@ BACKENDS: tuple[Backend, ...] = ("sql", "trees", "onnx")
 MOST_OPERATIONS = 3_000
 """Of an expression outside of whole-stage code: Spark plans and compiles more for seconds."""
 
+FEW_TREES, FEW_SPLITS = 10, 400
+"""Ensembles up to here score faster as an expression outside of whole-stage code than in Python,
+from some 200,000 rows on: 4 million rows of 28 numbers through a tree of depth 8 take 1.8 s there,
+3.0 s in the kernel and 1.7 s without a score, and texts cost more to ship (`sqlml bench 2 5`)."""
+
 _KEPT = 64
 _lock = threading.RLock()
 _made: OrderedDict[tuple[Any, ...], Prepared] = OrderedDict()
@@ -116,7 +121,8 @@ def _prepared(model: ScoringModel, facts: Mapping[int, Fact], backend: str | Non
         if candidate.fused:
             return candidate
         why_not_sql = f"{candidate.reason}"
-        if _operations(made) <= MOST_OPERATIONS and not _has_trees(model):
+        trees, splits = _size(model)
+        if _operations(made) <= MOST_OPERATIONS and trees <= FEW_TREES and splits <= FEW_SPLITS:
             return candidate
     try:
         return prepare(model, facts, backend="trees")

@@ -49,6 +49,8 @@ _PER_KEY = 34
 _CHOICE = 32
 _MAP = 160
 """A lookup that is a map: its table is an object, and no code."""
+_FLOAT_MAP = 500
+"""The same for a key that is a float: a whole number is looked for as such."""
 _PER_LABEL = 90
 """A probability among several: it is put into an array, and the greatest is looked for."""
 _PER_MODEL = 120
@@ -74,5 +76,7 @@ def bytecode(outputs: Sequence[Expr], known: Sequence[Expr] = ()) -> int:
 def _of(x: Expr) -> int:
     if x.op == "lookup":
         keys = len(x.value.entries)
-        return _MAP if keys > CHOICES else _CHOICE + _PER_KEY * keys
+        if keys > CHOICES:
+            return _FLOAT_MAP if x.args[0].dtype.startswith("float") else _MAP
+        return _CHOICE + _PER_KEY * keys
     return _BYTES.get(x.op, _OTHER)

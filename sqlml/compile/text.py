@@ -38,6 +38,9 @@ CHOICES = 8
 HASHED = 1_000
 """Keys from which on Spark hashes a map: its spark.sql.optimizer.mapLookupHashThreshold."""
 
+_EXACT = 2**24
+"""Whole numbers up to here are floats and doubles alike."""
+
 _SEPARATORS = (",", ";", "_", "#", "~", "%", "\ufdd1", *map(chr, range(0xE000, 0xF8FF)))
 """Characters between the elements of an array, none of which means more to Java's regex."""
 
@@ -95,11 +98,19 @@ class Writer:
             )
             return f"CASE {branches} ELSE {default} END"
         entries = {k: v for k, v in table.entries.items() if k == k}
-        # A map that is hashed tells -0.0 from 0.0; a sum with 0.0 is never -0.0.
-        is_float = key.dtype.startswith("float")
-        sought = f"({found} + {literal(0, key.dtype)})" if is_float else found
-        mapped = _map(entries, table.default, key.dtype, x.dtype)
+        kind, sought, known = key.dtype, found, ""
+        if kind.startswith("float"):
+            # A map that is hashed tells -0.0 from 0.0; a sum with 0.0 is never -0.0.
+            sought = f"({found} + {literal(0, kind)})"
+            if all(abs(k) <= _EXACT and k == int(k) for k in entries):
+                # Spark's hash of whole doubles is nearly the same for all of them.
+                entries = {int(k): v for k, v in entries.items()}
+                kind, sought = "int64", f"try_cast({found} AS BIGINT)"
+                known = f"{found} = {sought}"
+        mapped = _map(entries, table.default, kind, x.dtype)
         mapped = f"coalesce(element_at({mapped}, {sought}), {default})"
+        if known:
+            mapped = f"IF({known}, {mapped}, {default})"
         absent = [v for k, v in table.entries.items() if k != k]
         if absent:
             return f"IF(isnan({found}), {literal(absent[0], x.dtype)}, {mapped})"

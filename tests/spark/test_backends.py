@@ -145,9 +145,23 @@ def test_a_model_within_the_budget_is_fused_and_is_compiled_by_hotspot(spark, mo
     prepared = prepare(models[name], backend="sql")
     assert prepared.fused
     for query in queries(name, models[name]):
-        (expand,) = [line for line in lines(spark, query) if "Expand" in line]
-        assert expand.startswith("*(")
+        expands = [line for line in lines(spark, query) if "Expand" in line]
+        assert len(expands) == 2  # of the results, and of the inputs
+        assert all(line.startswith("*(") for line in expands)
         assert largest_method(spark, query) < HUGE
+
+
+@pytest.mark.parametrize("name", ["near_logistic", "near_tree", "mixed"])
+def test_joins_below_do_not_make_a_models_method_too_long(spark, models, name):
+    """The model has a method of its own: see docs/decisions/0014."""
+    inputs = [i.name for i in models[name].signature.inputs]
+    columns = ", ".join(f"{'abc'[i % 3]}.{column}" for i, column in enumerate(inputs))
+    joined = (
+        f"SELECT a.id, a.e0, {columns} FROM wide a JOIN wide b ON a.id = b.id "
+        "JOIN wide c ON b.id = c.id WHERE a.e1 > 3 AND b.e2 > 2 AND c.e3 > 1"
+    )
+    query = f"SELECT * FROM {predict(name, table=joined)}"
+    assert largest_method(spark, query) < HUGE
 
 
 @pytest.mark.parametrize("name", ["far_logistic", "far_tree", "far_softmax"])
@@ -165,7 +179,7 @@ def test_it_leaves_even_where_spark_knows_its_first_columns(spark, models):
         "SELECT avg(prediction) FROM PREDICT('far_tree', TABLE(SELECT * EXCEPT (c0, c1), "
         "1D AS c0, 2D AS c1 FROM wide), backend => 'sql')"
     )
-    (expand,) = [line for line in lines(spark, query) if "Expand" in line]
+    expand, *_ = [line for line in lines(spark, query) if "Expand" in line]
     assert expand.startswith("Expand")
 
 
@@ -194,7 +208,7 @@ def test_classifiers_agree_with_the_engine(spark, name):
 def test_no_python_runs_where_the_model_is_an_expression(spark):
     plan = executed(spark, f"SELECT * FROM {predict('mixed')}").toString()
     assert "Python" not in plan
-    assert plan.count("Expand") == 1
+    assert plan.count("Expand") == 2
     forced = executed(spark, f"SELECT * FROM {predict('mixed', 'onnx')}").toString()
     assert "ArrowEvalPython" in forced
 

@@ -169,6 +169,31 @@ def test_functions_score_in_a_plain_session(spark: SparkSession, tmp_path: Path)
     assert all(alike(tuple(a), tuple(b)) for a, b in zip(found, predicted, strict=True))
 
 
+def test_whole_numbers_are_looked_for_as_such(spark: SparkSession) -> None:
+    """Spark's hash of a double is the same for all small ones: see docs/decisions/0013."""
+    import numpy as np
+    import pandas as pd
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    codes = np.random.default_rng(0).integers(0, 40, 400).astype("float64")
+    X = pd.DataFrame({"code": codes})
+    author = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LinearRegression())
+    author.fit(X, np.sin(codes))
+    text = sqlml.to_sql(sqlml.convert(author, sample=X))
+    assert "AS BIGINT" in text
+    asked = [3.0, 3.5, -0.0, 39.0, 41.0, -1.0, 2.0**24, 1e300, np.nextafter(5.0, 6.0)]
+    rows = spark.createDataFrame([(x,) for x in asked], "code DOUBLE")
+    for ansi in ("true", "false"):
+        spark.conf.set("spark.sql.ansi.enabled", ansi)
+        found = [row[0] for row in rows.selectExpr(text).collect()]
+        assert found == pytest.approx(author.predict(pd.DataFrame({"code": asked})))
+        odd = "SELECT double('NaN') AS code UNION ALL SELECT double('-Infinity')"
+        assert len(spark.sql(f"SELECT {text} FROM ({odd})").collect()) == 2
+    spark.conf.unset("spark.sql.ansi.enabled")
+
+
 def test_every_name_of_an_input_is_a_column_and_a_parameter(spark: SparkSession) -> None:
     """Names with signs, and words that Spark would take for something of its own."""
     import numpy as np

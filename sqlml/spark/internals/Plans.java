@@ -104,32 +104,43 @@ public final class Plans {
   }
 
   /**
-   * SELECT over SELECT above a plan, the last but one of them evaluated once: its last `results`
-   * columns stand in an Expand of one projection, not in a Project. The optimizer pushes a filter
-   * on a Project's columns below it, which copies their expressions into the filter; through an
-   * Expand it pushes what is on other columns, and leaves the rest above. Unused columns are
-   * pruned in both, and both are fused into whole-stage code.
+   * SELECT over SELECT above a plan; the new columns of the first and of the last but one stand in
+   * an Expand of one projection each, not in a Project.
+   *
+   * <p>The optimizer pushes a filter on a Project's columns below it, which copies their
+   * expressions into the filter; through an Expand it pushes what is on other columns, and leaves
+   * the rest above: the `results` columns are evaluated once. Unused columns are pruned in both,
+   * and both are fused into whole-stage code, where what stands on an Expand's child has a method
+   * of its own: with the first, of `inputs` columns, the model does not make the method of the
+   * scan and the joins below it too long to be compiled.
    */
   public LogicalPlan evaluatedOnce(
-      SparkSession session, LogicalPlan input, List selects, int results) {
+      SparkSession session, LogicalPlan input, List selects, int inputs, int results) {
     LogicalPlan plan = input;
     int last = selects.size() - 1;
     for (int i = 0; i < last; i++) {
       plan = select((String) selects.get(i), plan);
+      if (i == 0 && inputs > 0 && i < last - 1) {
+        plan = expanded(session, plan, inputs, false);
+      }
     }
-    Project top = (Project) session.sessionState().analyzer().execute(plan);
+    return select((String) selects.get(last), expanded(session, plan, results, true));
+  }
+
+  /** A SELECT of every column and of `count` new ones, as an Expand. */
+  private static LogicalPlan expanded(
+      SparkSession session, LogicalPlan select, int count, boolean nullable) {
+    Project top = (Project) session.sessionState().analyzer().execute(select);
     LogicalPlan below = (LogicalPlan) top.child();
     Seq columns = below.output();
     Seq values = columns;
-    int first = top.projectList().size() - results;
-    for (int i = first; i < top.projectList().size(); i++) {
+    for (int i = top.projectList().size() - count; i < top.projectList().size(); i++) {
       Alias alias = (Alias) top.projectList().apply(i);
       values = (Seq) values.appended(alias.child());
       AttributeReference made = (AttributeReference) alias.toAttribute();
-      columns = (Seq) columns.appended(made.withNullability(true));
+      columns = (Seq) columns.appended(nullable ? made.withNullability(true) : made);
     }
-    LogicalPlan once = new Expand(seq(new Object[] {values}), columns, below);
-    return select((String) selects.get(last), once);
+    return new Expand(seq(new Object[] {values}), columns, below);
   }
 
   /**

@@ -74,7 +74,8 @@ def compute(
 ) -> Plan:
     """Every column of `plan`, then `outputs` of what expressions in SQL make of it.
 
-    `chain` are columns to compute, each step over those before it; `results` over all of them.
+    `chain` are columns to compute, each step over those before it, the inputs first; `results`
+    over all of them.
     The results are evaluated once: see `evaluatedOnce` of Plans.java. `outputs` gets the name of
     the column of each of them.
     """
@@ -82,7 +83,8 @@ def compute(
     steps = [*chain, {named[name]: text for name, text in results.items()}]
     hidden = [name for step in steps for name in step]
     selects = [*map(_adding, steps), _adding(outputs(named), hidden)]
-    return plans(spark).evaluatedOnce(java_session(spark), plan, selects, len(results))
+    inputs = len(chain[0]) if chain else 0
+    return plans(spark).evaluatedOnce(java_session(spark), plan, selects, inputs, len(results))
 
 
 def _adding(columns: Mapping[str, str], hidden: Sequence[str] = ()) -> str:
