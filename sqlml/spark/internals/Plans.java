@@ -7,6 +7,7 @@ import org.apache.spark.sql.catalyst.analysis.UnresolvedExtractValue;
 import org.apache.spark.sql.catalyst.analysis.UnresolvedFunction;
 import org.apache.spark.sql.catalyst.expressions.Alias;
 import org.apache.spark.sql.catalyst.expressions.AttributeReference;
+import org.apache.spark.sql.catalyst.expressions.Coalesce;
 import org.apache.spark.sql.catalyst.expressions.Expression;
 import org.apache.spark.sql.catalyst.expressions.Literal$;
 import org.apache.spark.sql.catalyst.expressions.NamedExpression$;
@@ -121,15 +122,14 @@ public final class Plans {
     for (int i = 0; i < last; i++) {
       plan = select((String) selects.get(i), plan);
       if (i == 0 && inputs > 0 && i < last - 1) {
-        plan = expanded(session, plan, inputs, false);
+        plan = expanded(session, plan, inputs);
       }
     }
-    return select((String) selects.get(last), expanded(session, plan, results, true));
+    return select((String) selects.get(last), expanded(session, plan, results));
   }
 
   /** A SELECT of every column and of `count` new ones, as an Expand. */
-  private static LogicalPlan expanded(
-      SparkSession session, LogicalPlan select, int count, boolean nullable) {
+  private static LogicalPlan expanded(SparkSession session, LogicalPlan select, int count) {
     Project top = (Project) session.sessionState().analyzer().execute(select);
     LogicalPlan below = (LogicalPlan) top.child();
     Seq columns = below.output();
@@ -137,8 +137,10 @@ public final class Plans {
     for (int i = top.projectList().size() - count; i < top.projectList().size(); i++) {
       Alias alias = (Alias) top.projectList().apply(i);
       values = (Seq) values.appended(alias.child());
+      // Of ours, coalesce ends with a constant; Spark sees that only when the constant is folded.
+      boolean isNullable = !(alias.child() instanceof Coalesce);
       AttributeReference made = (AttributeReference) alias.toAttribute();
-      columns = (Seq) columns.appended(nullable ? made.withNullability(true) : made);
+      columns = (Seq) columns.appended(made.withNullability(isNullable));
     }
     return new Expand(seq(new Object[] {values}), columns, below);
   }
