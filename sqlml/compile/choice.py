@@ -37,9 +37,9 @@ MOST_OPERATIONS = 3_000
 """Of an expression outside of whole-stage code: Spark plans and compiles more for seconds."""
 
 FEW_TREES, FEW_SPLITS = 10, 400
-"""Ensembles up to here score faster as an expression outside of whole-stage code than in Python,
-from some 200,000 rows on: 4 million rows of 28 numbers through a tree of depth 8 take 1.8 s there,
-3.0 s in the kernel and 1.7 s without a score, and texts cost more to ship (`sqlml bench 2 5`)."""
+"""Ensembles up to here score faster as an expression outside of whole-stage code than in Python:
+4 million rows through a tree of depth 8 take 3.1 s there, 7.4 s in the kernel and 2.2 s without
+a score (`sqlml bench 2`). A few hundred thousand rows of numbers take the same in both."""
 
 _KEPT = 64
 _lock = threading.RLock()
@@ -121,8 +121,7 @@ def _prepared(model: ScoringModel, facts: Mapping[int, Fact], backend: str | Non
         if candidate.fused:
             return candidate
         why_not_sql = f"{candidate.reason}"
-        trees, splits = _size(model)
-        if _operations(made) <= MOST_OPERATIONS and trees <= FEW_TREES and splits <= FEW_SPLITS:
+        if _operations(made) <= MOST_OPERATIONS and _has_few_trees(model):
             return candidate
     try:
         return prepare(model, facts, backend="trees")
@@ -185,6 +184,11 @@ def _as_onnx(model: ScoringModel, reason: str) -> Prepared:
     return Prepared(
         model, "onnx", reason, inputs, program=model.onnx, key=f"{model.key} onnx {inputs}"
     )
+
+
+def _has_few_trees(model: ScoringModel) -> bool:
+    trees, splits = _size(model)
+    return trees <= FEW_TREES and splits <= FEW_SPLITS
 
 
 def _has_trees(model: ScoringModel) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sqlml.compile.formula import walk
-from sqlml.compile.text import flat, in_order
+from sqlml.compile.text import flat, in_order, is_zero
 
 if TYPE_CHECKING:
     from sqlml.compile.expressions import Expr
@@ -37,7 +37,7 @@ def _tested(x: Expr) -> frozenset[Expr]:
         return frozenset()
     total, zero = x.args
     products = list(flat(total, "add"))
-    if zero.value != 0 or not all(p.op == "mul" and p.args[1].value == 0 for p in products):
+    if not is_zero(zero) or not all(p.op == "mul" and is_zero(p.args[1]) for p in products):
         return frozenset()
     return frozenset(p.args[0] for p in products)
 

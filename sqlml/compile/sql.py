@@ -66,7 +66,8 @@ def steps(
         text = Writer(names, known | quick).text(formula.taken)
         # A column: the inputs end here, and are not handed on to where the results are made.
         known[formula.taken] = f"{mark}_taken"
-        level = levels.setdefault(depth.get(value, 0) + 1, {})
+        below = [depth[y] for y in walk([value, formula.taken]) if y in depth]
+        level = levels.setdefault(1 + max(below, default=0), {})
         level[known[formula.taken]] = step(text, "BOOLEAN")
     writer = Writer(names, known)
     results = {

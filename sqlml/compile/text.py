@@ -61,16 +61,16 @@ class Writer:
 
         Spark's parser takes long for parentheses in parentheses.
         """
-        sign, own = _ARITHMETIC.get(x.op, ("", _HIGHEST))
-        if x in self._names or own == _HIGHEST or not _is_plain(x):
+        if x in self._names:
+            return self._names[x]
+        if x.op not in _ARITHMETIC or not _is_plain(x):
             return self._whole(x)
+        sign, own = _ARITHMETIC[x.op]
         a, b = x.args  # read from left to right, as Spark reads them
         text = f"{self._operand(a, own)} {sign} {self._operand(b, own + 1)}"
         return text if own >= level else f"({text})"
 
     def _whole(self, x: Expr) -> str:
-        if x in self._names:
-            return self._names[x]
         if x.op == "literal":
             return literal(x.value, x.dtype)
         if x.op == "input":
@@ -197,7 +197,7 @@ _CHARACTERS = {"'": "\\'", "\\": "\\\\", "\ufdd0": "\\uFDD0", "\n": "\\n", "\r":
 
 _ARITHMETIC = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2)}
 """How an operation is written, and how closely it binds its operands."""
-_HIGHEST = 4
+_HIGHEST = 3
 
 
 def _is_plain(x: Expr) -> bool:
@@ -266,7 +266,7 @@ def is_nonzero(x: Expr) -> bool:
     if x.op == "where":
         condition, yes, no = x.args
         # where(x = 0, 1, x)
-        spares = condition.op == "eq" and condition.args[0] is no and _is_zero(condition.args[1])
+        spares = condition.op == "eq" and condition.args[0] is no and is_zero(condition.args[1])
         return is_nonzero(yes) and (spares or is_nonzero(no))
     if x.op == "add":
         if any(a.is_literal and a.value > 0 for a in x.args) and all(map(_is_positive, x.args)):
@@ -275,7 +275,8 @@ def is_nonzero(x: Expr) -> bool:
     return False
 
 
-def _is_zero(x: Expr) -> bool:
+def is_zero(x: Expr) -> bool:
+    """Whether it is the constant zero."""
     return bool(x.is_literal and x.value == 0)
 
 

@@ -6,7 +6,6 @@ Catalyst around one Arrow UDF; the optimizer does the rest.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -98,7 +97,7 @@ def _tsql_form(
     """The columns that WITH names, under an alias of their own beside the data's."""
     named = internals.columns_of(given.outputs or "", call.spark)
     # The data may have columns of these names: d.score and p.score are two.
-    hidden = {name: f"sqlml_{i}_{uuid.uuid4().hex[:8]}" for i, (name, _) in enumerate(named)}
+    hidden = {name: f"{internals.MARK}_out{i}" for i, (name, _) in enumerate(named)}
 
     def derived(fields: outputs.Raw) -> dict[str, str]:
         made = tsql.derive(model.scoring, model.reference, fields, named)

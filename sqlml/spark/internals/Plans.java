@@ -121,7 +121,7 @@ public final class Plans {
     int last = selects.size() - 1;
     for (int i = 0; i < last; i++) {
       plan = select((String) selects.get(i), plan);
-      if (i == 0 && inputs > 0 && i < last - 1) {
+      if (i == 0 && inputs > 0) {
         plan = expanded(session, plan, inputs);
       }
     }
