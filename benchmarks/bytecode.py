@@ -134,7 +134,8 @@ def _scored(prepared: Prepared, table: DataFrame, spark: SparkSession) -> DataFr
     assert prepared.formula is not None
     inputs = prepared.model.signature.inputs
     casts = {i: f"CAST({quoted(f.name)} AS {f.wire})" for i, f in enumerate(inputs)}
-    chain, results = steps(prepared.formula, casts, "m", fused=True)
+    read = tuple((i, casts[i]) for i in prepared.formula.inputs)
+    chain, results = steps(prepared.formula, read, "m", fused=True)
     plan = internals.compute(
         table._jdf.queryExecution().analyzed(),
         chain,

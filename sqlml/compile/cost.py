@@ -56,6 +56,28 @@ _PER_LABEL = 90
 _PER_MODEL = 120
 
 
+_SLOTS = 254
+"""Arguments that a method of Spark's may have."""
+_TWO_SLOTS = ("BIGINT", "DOUBLE", "TIME", "INTERVAL DAY")
+"""The types that Spark holds in Java's long or double, as they begin."""
+_MAX_FIELDS = 100
+"""spark.sql.codegen.maxFields: wider rows are in no whole-stage code, whatever is done here."""
+
+
+def has_room(columns: Sequence[str], inputs: int) -> bool:
+    """Whether a model within the budget may be fused into a query over columns of these types.
+
+    Spark gives it a method of its own, with every column and whether it is NULL as arguments.
+    Where those are too many, the model shares one method with the scan, the joins and the
+    columns themselves, which together are more than HotSpot compiles.
+
+    >>> [has_room(["DOUBLE"] * count, inputs=10) for count in (60, 90, 200)]
+    [True, False, True]
+    """
+    slots = sum(3 if kind.startswith(_TWO_SLOTS) else 2 for kind in columns) + 2 * inputs
+    return slots <= _SLOTS or len(columns) > _MAX_FIELDS
+
+
 def bytecode(outputs: Sequence[Expr], known: Sequence[Expr] = ()) -> int:
     """About how many bytes the outputs take, what is `known` being computed once."""
     columns = set(known)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlml import registry
 from sqlml.compile import Prepared, prepare, prepare_for_python
+from sqlml.compile.cost import has_room
 from sqlml.compile.sql import expression, steps
 from sqlml.compile.text import written_size
 from sqlml.errors import (
@@ -54,7 +55,9 @@ def predict_table(call: Call) -> internals.Plan:
     known = internals.facts(given.data, call.spark)
     facts = {i: known[place] for i, place in enumerate(places) if place in known}
     prepared = prepare(model.scoring, facts, given.backend)
-    _note("PREDICT", model.reference, prepared)
+    fused = prepared.fused and has_room([kind for _, kind in columns], len(prepared.inputs))
+    wide = "" if fused == prepared.fused else f"; outside of it beside {len(columns)} columns"
+    _note("PREDICT", model.reference, prepared, wide)
     casts = {
         i: f"CAST(`{columns[place][0].replace('`', '``')}` AS {field.wire})"
         for i, (field, place) in enumerate(zip(inputs, places, strict=True))
@@ -63,7 +66,7 @@ def predict_table(call: Call) -> internals.Plan:
     def score(derived: _Derived) -> internals.Plan:
         if prepared.formula is not None:
             read = tuple((i, casts[i]) for i in prepared.formula.inputs)
-            chain, results = steps(prepared.formula, read, internals.MARK, fused=prepared.fused)
+            chain, results = steps(prepared.formula, read, internals.MARK, fused=fused)
             return internals.compute(given.data, chain, results, derived, call.spark)
         shipped = [casts[i] for i in prepared.inputs]
 
@@ -224,9 +227,10 @@ def _for_expression(model: ScoringModel) -> Prepared:
     return prepared if short else prepare_for_python(model)
 
 
-def _note(function: str, reference: str, prepared: Prepared) -> None:
+def _note(function: str, reference: str, prepared: Prepared, more: str = "") -> None:
     """What EXPLAIN says of a call."""
-    internals.note(f"{function}('{reference}'): backend {prepared.backend}, {prepared.reason}")
+    why = prepared.reason + more
+    internals.note(f"{function}('{reference}'): backend {prepared.backend}, {why}")
 
 
 def _resolve(argument: Argument, function: str) -> _Resolved:

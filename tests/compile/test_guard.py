@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 import sqlml
-from sqlml.compile.expressions import FUNCTIONS
-from sqlml.compile.formula import formula
+from sqlml.compile.expressions import FUNCTIONS, Arena
+from sqlml.compile.formula import Field, Formula, formula
 from sqlml.compile.guard import witness
+from sqlml.compile.sql import steps
+from sqlml.signature import Output
 
 X = np.random.default_rng(0).normal(size=(200, 4))
 Y = X @ [1.0, -2.0, 0.5, 3.0]
@@ -67,3 +70,38 @@ def test_a_value_that_forgets_an_input_tells_nothing():
     """A branch that is not taken is finite whatever the input."""
     model = DecisionTreeRegressor(max_depth=3)
     assert witness(compiled(model, Y)) is None
+
+
+def test_the_condition_of_a_row_stands_above_every_column_that_it_names():
+    """Of a condition that asks for more than finite inputs, and is deeper than the sum."""
+    arena = Arena()
+    a, b = arena.input(0, "float64"), arena.input(1, "float64")
+    zero = arena.literal(0, "float64")
+
+    def both(op, *factors):
+        return arena.apply(
+            op,
+            *(
+                arena.apply("mul", x, arena.literal(f, "float64"))
+                for x, f in zip((a, b), factors, strict=True)
+            ),
+        )
+
+    total = both("add", 2, 3)
+    finite = arena.apply("eq", both("add", 0, 0), zero)
+    power = arena.apply("exp", total)
+    deep = arena.apply("exp", arena.apply("add", power, total))
+    taken = arena.apply("and", finite, arena.apply("lt", arena.apply("add", deep, power), zero))
+    cells = {"sum": total, "power": power, "deep": deep}
+    fields = [Field(Output(name, "DOUBLE"), (x,)) for name, x in cells.items()]
+    made = Formula(tuple(fields), taken)
+    assert witness(made) is not None
+    levels, results = steps(made, ((0, "a"), (1, "b")), "m", fused=True)
+    known = {"a", "b"}
+    for columns in (*levels, results):
+        named = {
+            name for text in columns.values() for name in re.findall(r"\bm_\w+|\b[ab]\b", text)
+        }
+        assert named <= known
+        known |= columns.keys()
+    assert "m_taken" in levels[-1]
