@@ -32,8 +32,11 @@ def install(spark: SparkSession, *, trust_pickle: bool = False) -> None:
     # Imported now: a Connect client has no JVM classes to import them with.
     from sqlml.spark import internals, predict, relations
     from sqlml.spark.commands import ModelStatements
+    from sqlml.spark.shipping import is_shipped
 
     internals.self_test(spark)
+    if not is_shipped():
+        internals.fork_workers_from(spark, "sqlml.daemon")
     function = internals.Function
     internals.install_functions(
         spark,

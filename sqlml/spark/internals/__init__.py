@@ -25,6 +25,7 @@ from sqlml.spark.internals.calls import (
     struct_fields,
 )
 from sqlml.spark.internals.check import self_test
+from sqlml.spark.internals.executors import fork_workers_from
 from sqlml.spark.internals.explain import note
 from sqlml.spark.internals.filters import facts
 from sqlml.spark.internals.functions import Function, install_functions
@@ -56,6 +57,7 @@ __all__ = [
     "expression_of",
     "facts",
     "filled",
+    "fork_workers_from",
     "install_functions",
     "install_statements",
     "note",

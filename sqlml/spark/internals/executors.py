@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _STABLE_SECONDS = 3.0
+_DAEMON = "spark.python.daemon.module"
 
 
 def count_executors(spark: SparkSession, timeout: float) -> int:
@@ -29,6 +30,17 @@ def count_executors(spark: SparkSession, timeout: float) -> int:
         if now != found:
             found, since = now, time.monotonic()
     return found
+
+
+def fork_workers_from(spark: SparkSession, module: str) -> None:
+    """Let Spark fork its Python workers from this module instead of pyspark.daemon.
+
+    A setting of the application's own stays. Spark reads it whenever it starts a daemon, in
+    the driver's own settings: a local Spark's workers begin there.
+    """
+    settings = spark.sparkContext._jsc.sc().conf()
+    if not settings.contains(_DAEMON):
+        settings.set(_DAEMON, module)
 
 
 def run_command(spark: SparkSession, command: Sequence[str], times: int) -> list[str]:
