@@ -43,6 +43,8 @@ def without_zips(path: list[str]) -> list[str]:
 
 def main() -> None:
     """Import what workers need, and serve Spark until it ends."""
+    # As pyspark.daemon does, but before the imports: Ctrl-C is for the driver.
+    os.setpgid(0, 0)
     sys.path[:] = without_zips(sys.path)
     for module in MODULES:
         with contextlib.suppress(ImportError):  # a worker says what it lacks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -133,13 +134,26 @@ def end_jvm(spark: SparkSession, *, stopped: bool) -> None:
     process = _process(spark)
     if process is None:  # spark-submit's, which ends after this process
         if not stopped:
-            jvm(spark).java.lang.Runtime.getRuntime().halt(1)
+            _halt(spark)
         return
     try:
         process.communicate(timeout=_END_OF_JVM_SECONDS if stopped else 0)  # closes what it reads
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _halt(spark: SparkSession) -> None:
+    """Without its shutdown hooks, which may wait for each other."""
+
+    def run() -> None:
+        with contextlib.suppress(Py4JError, OSError):  # nobody is left to answer
+            jvm(spark).java.lang.Runtime.getRuntime().halt(1)
+
+    # This thread's connection may be one that a signal has left with half an answer.
+    thread = threading.Thread(target=run, name="halt", daemon=True)
+    thread.start()
+    thread.join(_END_OF_JVM_SECONDS)
 
 
 def _connect(spark: SparkSession) -> JavaObject:
