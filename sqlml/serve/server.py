@@ -170,7 +170,8 @@ def _stop(spark: SparkSession, server: JdbcServer | None) -> None:
     )
     stopping.start()
     stopping.join(STOP_SECONDS)
-    endpoints.end_jvm(spark, stopped=not stopping.is_alive())
+    failed = sys.exc_info()[0] is not None
+    endpoints.end_jvm(spark, stopped=not stopping.is_alive(), failed=failed)
 
 
 def _on_signals(action: object) -> None:

@@ -129,12 +129,18 @@ def stop_serving(spark: SparkSession, server: JdbcServer | None) -> None:
         spark.stop()
 
 
-def end_jvm(spark: SparkSession, *, stopped: bool) -> None:
-    """End the JVM that belongs to this process; where it has not `stopped`, by force."""
+def end_jvm(spark: SparkSession, *, stopped: bool, failed: bool) -> None:
+    """End the JVM that belongs to this process; where it has not `stopped`, by force.
+
+    One of spark-submit ends after this process by itself, but waits a minute for clients that stay
+    connected; so it is told to. After an error it is not: what this process says goes through it.
+    """
     process = _process(spark)
-    if process is None:  # spark-submit's, which ends after this process
+    if process is None:
         if not stopped:
-            _halt(spark)
+            _in_runtime(spark, "halt", 1)  # without its shutdown hooks, which may be waiting
+        elif not failed:
+            _in_runtime(spark, "exit", 0)
         return
     try:
         process.communicate(timeout=_END_OF_JVM_SECONDS if stopped else 0)  # closes what it reads
@@ -143,15 +149,13 @@ def end_jvm(spark: SparkSession, *, stopped: bool) -> None:
         process.wait()
 
 
-def _halt(spark: SparkSession) -> None:
-    """Without its shutdown hooks, which may wait for each other."""
-
+def _in_runtime(spark: SparkSession, method: str, status: int) -> None:
     def run() -> None:
         with contextlib.suppress(Py4JError, OSError):  # nobody is left to answer
-            jvm(spark).java.lang.Runtime.getRuntime().halt(1)
+            getattr(jvm(spark).java.lang.Runtime.getRuntime(), method)(status)
 
     # This thread's connection may be one that a signal has left with half an answer.
-    thread = threading.Thread(target=run, name="halt", daemon=True)
+    thread = threading.Thread(target=run, name="end", daemon=True)
     thread.start()
     thread.join(_END_OF_JVM_SECONDS)
 
