@@ -55,7 +55,6 @@ _PER_LABEL = 90
 """A probability among several: it is put into an array, and the greatest is looked for."""
 _PER_MODEL = 120
 
-
 _SLOTS = 254
 """Arguments that a method of Spark's may have."""
 _TWO_SLOTS = ("BIGINT", "DOUBLE", "TIME", "INTERVAL DAY")

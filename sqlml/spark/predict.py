@@ -55,9 +55,10 @@ def predict_table(call: Call) -> internals.Plan:
     known = internals.facts(given.data, call.spark)
     facts = {i: known[place] for i, place in enumerate(places) if place in known}
     prepared = prepare(model.scoring, facts, given.backend)
-    fused = prepared.fused and has_room([kind for _, kind in columns], len(prepared.inputs))
-    wide = "" if fused == prepared.fused else f"; outside of it beside {len(columns)} columns"
-    _note("PREDICT", model.reference, prepared, wide)
+    fused = prepared.formula is not None and prepared.fused
+    is_crowded = fused and not has_room([kind for _, kind in columns], len(prepared.inputs))
+    more = f"; outside of it beside {len(columns)} columns" if is_crowded else ""
+    _note("PREDICT", model.reference, prepared, more)
     casts = {
         i: f"CAST(`{columns[place][0].replace('`', '``')}` AS {field.wire})"
         for i, (field, place) in enumerate(zip(inputs, places, strict=True))
@@ -66,7 +67,8 @@ def predict_table(call: Call) -> internals.Plan:
     def score(derived: _Derived) -> internals.Plan:
         if prepared.formula is not None:
             read = tuple((i, casts[i]) for i in prepared.formula.inputs)
-            chain, results = steps(prepared.formula, read, internals.MARK, fused=fused)
+            fits = fused and not is_crowded
+            chain, results = steps(prepared.formula, read, internals.MARK, fused=fits)
             return internals.compute(given.data, chain, results, derived, call.spark)
         shipped = [casts[i] for i in prepared.inputs]
 

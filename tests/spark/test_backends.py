@@ -183,6 +183,8 @@ def test_no_width_of_a_table_makes_it_too_long(spark, models, more):
         assert largest_method(spark, query) < HUGE
         told = spark.sql(f"EXPLAIN {query}").first()[0].splitlines()[-1]
         assert ("outside of it beside 85 columns" in told) == (more == 72)
+        by_trees = spark.sql(f"EXPLAIN SELECT * FROM {predict('near_tree', 'trees', 'broad')}")
+        assert "outside" not in by_trees.first()[0]
     finally:
         spark.sql("DROP TABLE broad")
 
