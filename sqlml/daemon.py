@@ -3,14 +3,14 @@
     python -m sqlml.daemon pyspark.worker
 
 stands where Spark has pyspark.daemon. A worker lives only as long as its tasks are read to the
-end, so every LIMIT begins a new one. One forked from here is ready after some 50 ms; otherwise
-it spends 0.7 s: on pandas and pyarrow, and, with Python 3.11, on the directory of pyspark.zip,
-which importlib.invalidate_caches() reads once for each package in it
-(https://github.com/python/cpython/issues/103200).
+end, so every LIMIT begins a new one. What it need not do here is to import pandas and pyarrow
+and, with Python 3.11, to read the directory of pyspark.zip once for each package in it, in
+importlib.invalidate_caches() (https://github.com/python/cpython/issues/103200). The figures are
+in docs/decisions/0016.
 
 PySpark imports them after the fork lest a thread be lost by it. Of these libraries one has a
 thread, jemalloc in pyarrow, which stops it before a fork and starts it again after. ONNX Runtime
-starts one of its own as it is imported, and is left to the workers: 40 ms.
+starts one of its own as it is imported, and is left to the workers.
 """
 
 from __future__ import annotations

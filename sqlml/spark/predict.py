@@ -67,8 +67,8 @@ def predict_table(call: Call) -> internals.Plan:
     def score(derived: _Derived) -> internals.Plan:
         if prepared.formula is not None:
             read = tuple((i, casts[i]) for i in prepared.formula.inputs)
-            fits = fused and not is_crowded
-            chain, results = steps(prepared.formula, read, internals.MARK, fused=fits)
+            together = fused and not is_crowded
+            chain, results = steps(prepared.formula, read, internals.MARK, fused=together)
             return internals.compute(given.data, chain, results, derived, call.spark)
         shipped = [casts[i] for i in prepared.inputs]
 
