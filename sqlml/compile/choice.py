@@ -60,6 +60,8 @@ class Prepared:
     """For `sql`."""
     fused: bool = True
     """For `sql`: it fits into whole-stage code."""
+    size: int = 0
+    """For `sql`: about how many bytes of generated code it is."""
     program: bytes = field(default=b"", repr=False)
     """What the engine of a worker runs."""
     key: str = ""
@@ -148,7 +150,7 @@ def _as_sql(model: ScoringModel, made: Formula) -> Prepared:
         f"an expression over {_count(len(made.inputs), 'input')}, about {size:,} bytes of "
         f"generated code, {where} the {BUDGET:,} of whole-stage code"
     )
-    return Prepared(model, "sql", reason, made.inputs, formula=made, fused=fused)
+    return Prepared(model, "sql", reason, made.inputs, formula=made, fused=fused, size=size)
 
 
 def _as_trees(model: ScoringModel, facts: Mapping[int, Fact]) -> Prepared:

@@ -54,6 +54,8 @@ _FLOAT_MAP = 500
 _PER_LABEL = 90
 """A probability among several: it is put into an array, and the greatest is looked for."""
 _PER_MODEL = 120
+_PER_COLUMN = 60
+"""A column that is read from a batch of a Parquet file, and that may be NULL."""
 
 _SLOTS = 254
 """Arguments that a method of Spark's may have."""
@@ -75,6 +77,15 @@ def has_room(columns: Sequence[str], inputs: int) -> bool:
     """
     slots = sum(3 if kind.startswith(_TWO_SLOTS) else 2 for kind in columns) + 2 * inputs
     return slots <= _SLOTS or len(columns) > _MAX_FIELDS
+
+
+def is_small(size: int, columns: int) -> bool:
+    """Whether a model of so many bytes may stand in one method with the scan of its table.
+
+    >>> [is_small(size=4_000, columns=count) for count in (28, 60)]
+    [True, False]
+    """
+    return size + _PER_COLUMN * columns <= BUDGET
 
 
 def bytecode(outputs: Sequence[Expr], known: Sequence[Expr] = ()) -> int:

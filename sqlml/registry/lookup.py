@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,6 +19,7 @@ from sqlml.errors import (
     VersionNotFoundError,
 )
 from sqlml.model import ModelReference
+from sqlml.registry import embedded
 from sqlml.registry.contact import PATIENCE, ask
 
 if TYPE_CHECKING:
@@ -94,7 +96,8 @@ def resolve(reference: str | ModelReference) -> Version:
     wanted = ModelReference.parse(reference) if isinstance(reference, str) else reference
     uri = registry_uri()
     try:
-        version = asked(lambda client: _version(client, wanted))
+        known = embedded.find(uri, wanted, DEFAULT_ALIAS)
+        version = _row(known) if known else asked(lambda client: _version(client, wanted))
     except RegistryUnavailableError as error:
         before = _resolved.get((uri, wanted))
         if before is None:
@@ -149,7 +152,16 @@ def model(name: str) -> ModelRow:
 
 
 def registry_uri() -> str:
-    """The MLflow registry in use: MLflow's own setting."""
+    """The MLflow registry in use: MLflow's own setting, `mlflow.set_registry_uri` or
+    MLFLOW_REGISTRY_URI, else the tracking URI.
+
+    MLflow also takes one from the settings of the Spark session that Python used last; those are
+    the client's to change, and where models come from is not.
+    """
+    tracking = embedded.tracking_uri()
+    given = os.environ.get("MLFLOW_REGISTRY_URI")  # which set_registry_uri sets too
+    if given or not tracking.startswith("databricks"):
+        return given or tracking
     import mlflow
 
     return str(mlflow.get_registry_uri())
@@ -157,10 +169,8 @@ def registry_uri() -> str:
 
 def asked(question: Callable[[MlflowClient], T], patience: float | None = PATIENCE) -> T:
     """The answer of MLflow's client; see `contact.ask`."""
-    import mlflow
-
     uri = registry_uri()
-    return ask(uri, lambda: question(_client(str(mlflow.get_tracking_uri()), uri)), patience)
+    return ask(uri, lambda: question(_client(embedded.tracking_uri(), uri)), patience)
 
 
 @lru_cache(maxsize=8)
@@ -227,7 +237,7 @@ def pages(search: Callable[..., Any], filter_string: str | None = None) -> Itera
             return
 
 
-def _row(found: ModelVersion) -> Version:
+def _row(found: ModelVersion | embedded.Found) -> Version:
     tags = found.tags
     if SHA256 not in tags or METADATA_SHA256 not in tags:
         raise ModelRejectedError(

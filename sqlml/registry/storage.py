@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlml.errors import ChecksumMismatchError, ModelRejectedError
-from sqlml.model import ScoringModel
+from sqlml.model import ModelReference, ScoringModel
+from sqlml.registry import embedded
 from sqlml.registry.contact import PATIENCE
-from sqlml.registry.lookup import Version, asked, resolve
+from sqlml.registry.lookup import DEFAULT_ALIAS, Version, asked, registry_uri, resolve
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -105,7 +106,9 @@ def _download(version: Version) -> _Content:
 
 
 def _file(version: Version, file: str, sha256: str, patience: float) -> bytes:
-    content = asked(lambda client: _bytes(client, version, file), patience)
+    content = _embedded(version, file)
+    if content is None:
+        content = asked(lambda client: _bytes(client, version, file), patience)
     if content is None:
         raise ModelRejectedError(
             f"The files of model '{version}' ({version.source}) have no {file}: "
@@ -115,6 +118,12 @@ def _file(version: Version, file: str, sha256: str, patience: float) -> bytes:
     if found != sha256:
         raise ChecksumMismatchError(str(version), sha256, found)
     return content
+
+
+def _embedded(version: Version, file: str) -> bytes | None:
+    wanted = ModelReference(version.name, version=version.version)
+    found = embedded.find(registry_uri(), wanted, DEFAULT_ALIAS)
+    return None if found is None else embedded.read(found, file)
 
 
 def _bytes(client: MlflowClient, version: Version, file: str) -> bytes | None:

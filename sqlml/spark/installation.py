@@ -73,3 +73,4 @@ def install(spark: SparkSession, *, trust_pickle: bool = False) -> None:
         },
     )
     internals.install_statements(spark, ModelStatements(trust_pickle))
+    internals.install_optimizations(spark)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlml import registry
 from sqlml.compile import Prepared, prepare, prepare_for_python
-from sqlml.compile.cost import has_room
+from sqlml.compile.cost import has_room, is_small
 from sqlml.compile.sql import expression, steps
 from sqlml.compile.text import written_size
 from sqlml.errors import (
@@ -69,7 +69,10 @@ def predict_table(call: Call) -> internals.Plan:
             read = tuple((i, casts[i]) for i in prepared.formula.inputs)
             together = fused and not is_crowded
             chain, results = steps(prepared.formula, read, internals.MARK, fused=together)
-            return internals.compute(given.data, chain, results, derived, call.spark)
+            small = is_small(prepared.size, len(columns))
+            return internals.compute(
+                given.data, chain, results, derived, call.spark, small=small and together
+            )
         shipped = [casts[i] for i in prepared.inputs]
 
         def from_raw(raw: str) -> Mapping[str, str]:

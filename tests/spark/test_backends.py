@@ -10,6 +10,7 @@ import pytest
 
 import sqlml
 from sqlml.compile import prepare
+from sqlml.compile.cost import is_small
 
 HUGE = 8_000
 """Bytes of a method from which on HotSpot never compiles it."""
@@ -151,9 +152,11 @@ def queries(name: str, model) -> list[str]:
 def test_a_model_within_the_budget_is_fused_and_is_compiled_by_hotspot(spark, models, name):
     prepared = prepare(models[name], backend="sql")
     assert prepared.fused
+    small = is_small(prepared.size, len(spark.sql(narrow(name)).columns))
+    assert small == name.startswith("mixed")
     for query in queries(name, models[name]):
         expands = [line for line in lines(spark, query) if "Expand" in line]
-        assert len(expands) == 2  # of the results, and of the inputs
+        assert len(expands) == (1 if small else 2)  # of the results, and of the inputs
         assert all(line.startswith("*(") for line in expands)
         assert largest_method(spark, query) < HUGE
 
@@ -237,6 +240,13 @@ def test_no_python_runs_where_the_model_is_an_expression(spark):
     assert "ArrowEvalPython" in forced
 
 
+def test_a_small_model_over_more_than_a_scan_has_a_method_of_its_own(spark):
+    grouped = "SELECT id, first(c1) AS c1, first(c2) AS c2, first(plan) AS plan, first(city) AS city"
+    table = f"{grouped} FROM wide GROUP BY id"
+    plan = executed(spark, f"SELECT * FROM {predict('mixed', table=table)}").toString()
+    assert plan.count("Expand") == 2
+
+
 def test_filters_go_where_they_can(spark):
     query = f"SELECT id FROM {predict('mixed')} WHERE probability > 0.6 AND id > 100"
     found = lines(spark, query)
@@ -311,3 +321,30 @@ def test_a_filter_on_a_category_removes_what_depends_on_it(spark):
     plan = executed(spark, query).toString()
     assert "element_at" not in plan
     assert "CASE WHEN (plan" not in plan
+
+
+@pytest.mark.parametrize("backend", ["sql", "onnx"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT id, probabilities[true] AS p FROM {}",
+        "SELECT id, element_at(probabilities, true) AS p FROM {}",
+        "SELECT 0 AS id, avg(probabilities[true]) AS p FROM {}",
+        "SELECT id, max(probabilities[true]) AS p FROM {} GROUP BY id, probabilities[false] > 0.5",
+        "SELECT id, q[true] + q[false] AS p FROM (SELECT id, probabilities AS q FROM {})",
+        "SELECT id, e0 AS p FROM {} WHERE probabilities[true] > 0.4",
+    ],
+)
+def test_one_labels_probability_needs_no_map(spark, backend, query):
+    """Also in a session that was opened later, and with the values of the whole map."""
+    query = query.format(predict("near_logistic", backend)) + " ORDER BY id"
+    for session in (spark, spark.newSession()):
+        assert "map(false" not in executed(session, query).toString()
+    whole = re.sub(r"(probabilities|q)(?=[\[,])", r"map_filter(\1, (k, v) -> true)", query)
+    assert "map(false" in executed(spark, whole).toString()
+    assert spark.sql(query).collect() == spark.sql(whole).collect()
+
+
+def test_a_label_that_the_model_does_not_have_has_no_probability(spark):
+    query = f"SELECT probabilities[99] AS p FROM {predict('far_softmax')}"
+    assert {row.p for row in spark.sql(query).collect()} == {None}

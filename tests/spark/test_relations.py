@@ -72,3 +72,12 @@ def test_the_relations_join_and_filter_like_tables(spark):
           SELECT version FROM model_versions('churn')) v WHERE m.name = 'churn'
     """
     assert [tuple(r) for r in spark.sql(query).collect()] == [("churn", 1)]
+
+
+def test_a_client_cannot_name_another_registry(spark, published):
+    """MLflow's own client takes one from the session's settings."""
+    spark.conf.set("spark.mlflow.modelRegistryUri", "sqlite:////nowhere/mlflow.db")
+    try:
+        assert set(published) <= {r.name for r in spark.sql("SELECT * FROM models()").collect()}
+    finally:
+        spark.conf.unset("spark.mlflow.modelRegistryUri")

@@ -7,6 +7,7 @@
     plans       building expressions and plans
     filters     what a plan's filters say of its columns
     parsing     statements that Spark's parser does not know
+    optimizing  what Spark's optimizer does not know
     endpoints   the servers for JDBC and Spark Connect clients
     executors   what runs on the executors
     check       what Spark must have
@@ -30,6 +31,7 @@ from sqlml.spark.internals.explain import note
 from sqlml.spark.internals.filters import facts
 from sqlml.spark.internals.functions import Function, install_functions
 from sqlml.spark.internals.jvm import Expression, Plan
+from sqlml.spark.internals.optimizing import install_optimizations
 from sqlml.spark.internals.parsing import Statements, install_statements
 from sqlml.spark.internals.plans import (
     MARK,
@@ -59,6 +61,7 @@ __all__ = [
     "filled",
     "fork_workers_from",
     "install_functions",
+    "install_optimizations",
     "install_statements",
     "note",
     "plan_columns",
