@@ -241,8 +241,8 @@ def test_no_python_runs_where_the_model_is_an_expression(spark):
 
 
 def test_a_small_model_over_more_than_a_scan_has_a_method_of_its_own(spark):
-    grouped = "SELECT id, first(c1) AS c1, first(c2) AS c2, first(plan) AS plan, first(city) AS city"
-    table = f"{grouped} FROM wide GROUP BY id"
+    columns = ", ".join(f"first({name}) AS {name}" for name in ("c1", "c2", "plan", "city"))
+    table = f"SELECT id, {columns} FROM wide GROUP BY id"
     plan = executed(spark, f"SELECT * FROM {predict('mixed', table=table)}").toString()
     assert plan.count("Expand") == 2
 
