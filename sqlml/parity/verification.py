@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from sqlml.convert import input_names
 from sqlml.errors import ParityError, SampleError, SqlmlError, listed
-from sqlml.parity.backends import idle_inputs, other_bits, raw_results
+from sqlml.parity.backends import FUNCTION, idle_inputs, other_bits, raw_results
 from sqlml.parity.compare import Difference, Expected, differences
 from sqlml.parity.domain import accepting, freed, probed, rejected
 from sqlml.parity.edges import Edges
@@ -160,7 +160,7 @@ def _report(
         signature=model.signature,
         worst_rows=tuple(worst),
         rejected=rejected(inputs),
-        backends=tuple(results),
+        backends=tuple(backend for backend in results if backend != FUNCTION),
         versions=_versions(),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
@@ -175,9 +175,10 @@ def _compared(
     if not outputs:
         raise ParityError("The converted model has no outputs.")
     compared = differences(model, expected, outputs, bound)
-    if "trees" in results:
-        other = other_bits(results["trees"], reference)
-        compared.append(_all_or_nothing(len(reference), other, "score (backend trees)", _SAME_BITS))
+    for backend in ("trees", FUNCTION):
+        if backend in results:
+            other, output = other_bits(results[backend], reference), f"score (backend {backend})"
+            compared.append(_all_or_nothing(len(reference), other, output, _SAME_BITS))
     if "sql" in results:
         by_sql = differences(model, expected, derive(model, results["sql"]), bound)
         compared += [dataclasses.replace(d, output=f"{d.output} (backend sql)") for d in by_sql]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlml import registry
 from sqlml.compile import Prepared, prepare, prepare_for_python
+from sqlml.compile.codes import as_sql
 from sqlml.compile.cost import has_room, is_small
 from sqlml.compile.sql import expression, steps
 from sqlml.compile.text import written_size
@@ -39,6 +40,7 @@ _ORDER = ("model", "data", "prefix")
 _OPTIONS = ("backend",)
 MOST_WRITTEN = 600
 """Operations of an expression that the scalar form repeats where its outputs need it again."""
+_TEXT = "sqlml_text"
 _TSQL_ARGUMENTS = ("outputs", "data_alias", "alias")
 _EXAMPLES = dict.fromkeys(_TSQL_ARGUMENTS, "'…'") | {"prefix": "'churn_'", "backend": "'sql'"}
 
@@ -73,7 +75,10 @@ def predict_table(call: Call) -> internals.Plan:
             return internals.compute(
                 given.data, chain, results, derived, call.spark, small=small and together
             )
-        shipped = [casts[i] for i in prepared.inputs]
+        shipped = [
+            as_sql(casts[i], inputs[i], prepared.texts[i]) if i in prepared.texts else casts[i]
+            for i in prepared.inputs
+        ]
 
         def from_raw(raw: str) -> Mapping[str, str]:
             return derived(outputs.fields_of(model.scoring, raw))
@@ -215,6 +220,11 @@ def _scalar(call: Call, output: Callable[[ScoringModel, outputs.Raw], str]) -> i
     columns = []
     for i in prepared.inputs:
         argument, wire = arguments[places[i]], inputs[i].wire
+        if i in prepared.texts:
+            text = as_sql(f"CAST({_TEXT} AS STRING)", inputs[i], prepared.texts[i])
+            number = internals.filled(text, {_TEXT: argument.handle}, call.spark)
+            columns.append(internals.column_of(number, call.spark))
+            continue
         column = internals.column_of(argument.handle, call.spark)
         columns.append(column if argument.type == wire else column.cast(wire))
     raw = internals.expression_of(raw_udf(prepared)(*columns), call.spark)

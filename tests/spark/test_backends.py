@@ -247,6 +247,16 @@ def test_a_small_model_over_more_than_a_scan_has_a_method_of_its_own(spark):
     assert plan.count("Expand") == 2
 
 
+def test_texts_are_looked_up_before_they_leave_spark(spark):
+    found = lines(spark, f"SELECT probability FROM {predict('mixed', 'onnx')}")
+    python = next(i for i, line in enumerate(found) if "ArrowEvalPython" in line)
+    shipped = found[python + 1]
+    assert "(plan" in shipped
+    assert "THEN 0" in shipped  # four plans one by one, eighty cities in a map
+    assert "element_at(" in shipped
+    assert "city AS" not in shipped
+
+
 def test_filters_go_where_they_can(spark):
     query = f"SELECT id FROM {predict('mixed')} WHERE probability > 0.6 AND id > 100"
     found = lines(spark, query)
