@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pyarrow as pa
-import pyarrow.compute as pc
 from onnx import TensorProto, helper, numpy_helper
 
 from sqlml import types
@@ -96,6 +95,8 @@ def as_sql(column: str, field: Input, texts: tuple[str, ...]) -> str:
 
 def as_numbers(column: pa.Array, field: Input, texts: tuple[str, ...]) -> pa.Array:
     """The same of an Arrow column: what `as_sql` computes in Spark."""
+    import pyarrow.compute as pc
+
     given = column.cast(pa.string())
     filled = given.fill_null(MISSING_STRING) if field.takes_missing else given
     kind = pa.type_for_alias(types.SCALARS[_wire(texts)].arrow)
