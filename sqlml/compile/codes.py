@@ -86,7 +86,7 @@ def as_sql(column: str, field: Input, texts: tuple[str, ...]) -> str:
     """
     arena = Arena()
     kind = types.SCALARS[_wire(texts)].arrow
-    numbers = {text: i for i, text in enumerate(texts)}
+    numbers: dict[str | float | int, int] = {text: i for i, text in enumerate(texts)}
     number = arena.lookup(arena.input(0, "str"), numbers, _OTHER, kind)
     if field.takes_missing:
         return Writer({0: not_null(column, "str")}).text(number)
