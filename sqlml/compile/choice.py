@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import onnx
 
 from sqlml.compile.codes import Coded, coded
-from sqlml.compile.cost import BUDGET, bytecode
+from sqlml.compile.cost import BUDGET, bytecode, inputs_bytecode
 from sqlml.compile.forest import program
 from sqlml.compile.formula import Formula, formula, walk
 from sqlml.compile.pruning import pruned
@@ -149,14 +149,14 @@ def _told(error: NotCompilableError) -> str:
 
 
 def _as_sql(model: ScoringModel, made: Formula) -> Prepared:
-    roots = (*made.outputs, made.taken)
-    size = bytecode(roots, shared(roots))
+    size = bytecode(made, shared((*made.outputs, made.taken)))
     fused = size <= BUDGET
     where = "within" if fused else "beyond"
     reason = (
         f"an expression over {_count(len(made.inputs), 'input')}, about {size:,} bytes of "
         f"generated code, {where} the {BUDGET:,} of whole-stage code"
     )
+    size += inputs_bytecode(made)
     return Prepared(model, "sql", reason, made.inputs, formula=made, fused=fused, size=size)
 
 

@@ -37,6 +37,8 @@ class Formula:
     fields: tuple[Field, ...]
     taken: Expr
     """Whether the model takes the row at all; where it does not, every field is NULL."""
+    whole: frozenset[int] = frozenset()
+    """The inputs, by number, that are whole numbers in SQL."""
 
     @property
     def outputs(self) -> tuple[Expr, ...]:
@@ -76,7 +78,8 @@ def formula(model: ScoringModel, facts: Mapping[int, Fact] | None = None) -> For
     for field, x in zip(fields, inputs, strict=True):
         if x not in finite:
             tests.append(_taken(arena, field, x))
-    plain = Formula(tuple(made), arena.balanced("and", tests))
+    whole = frozenset(i for i, field in enumerate(fields) if field.type in types.INTEGERS)
+    plain = Formula(tuple(made), arena.balanced("and", tests), whole)
     return _specialised(plain, facts) if facts else plain
 
 
@@ -93,7 +96,7 @@ def _specialised(plain: Formula, facts: Mapping[int, Fact]) -> Formula:
         else:
             work += [(x, True), *((a, False) for a in x.args)]
     fields = tuple(Field(f.output, tuple(made[c] for c in f.cells)) for f in plain.fields)
-    return Formula(fields, made[plain.taken])
+    return Formula(fields, made[plain.taken], plain.whole)
 
 
 _FLOATS = ("float32", "float64")

@@ -61,19 +61,18 @@ def predict_table(call: Call) -> internals.Plan:
     is_crowded = fused and not has_room([kind for _, kind in columns], len(prepared.inputs))
     more = f"; outside of it beside {len(columns)} columns" if is_crowded else ""
     _note("PREDICT", model.reference, prepared, more)
-    casts = {
-        i: f"CAST(`{columns[place][0].replace('`', '``')}` AS {field.wire})"
-        for i, (field, place) in enumerate(zip(inputs, places, strict=True))
-    }
+    named = {i: f"`{columns[place][0].replace('`', '``')}`" for i, place in enumerate(places)}
+    casts = {i: f"CAST({named[i]} AS {field.wire})" for i, field in enumerate(inputs)}
 
     def score(derived: _Derived) -> internals.Plan:
         if prepared.formula is not None:
-            read = tuple((i, casts[i]) for i in prepared.formula.inputs)
+            whole = {i: f"CAST({named[i]} AS BIGINT)" for i in prepared.formula.whole}
+            read = tuple((i, casts[i], whole.get(i, "")) for i in prepared.formula.inputs)
             together = fused and not is_crowded
             chain, results = steps(prepared.formula, read, internals.MARK, fused=together)
-            small = is_small(prepared.size, len(columns))
+            small = together and is_small(prepared.size, len(columns))
             return internals.compute(
-                given.data, chain, results, derived, call.spark, small=small and together
+                given.data, chain, results, derived, call.spark, fused=together, small=small
             )
         shipped = [
             as_sql(casts[i], inputs[i], prepared.texts[i]) if i in prepared.texts else casts[i]

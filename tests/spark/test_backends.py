@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import numpy as np
@@ -358,3 +359,50 @@ def test_one_labels_probability_needs_no_map(spark, backend, query):
 def test_a_label_that_the_model_does_not_have_has_no_probability(spark):
     query = f"SELECT probabilities[99] AS p FROM {predict('far_softmax')}"
     assert {row.p for row in spark.sql(query).collect()} == {None}
+
+
+CODES = [None, 0, 1, 7, 39, 40, -1, 2**24, 2**31, 2**40, -(2**62)]
+RATES = [None, 0.0, -0.0, 1.0, 39.0, 40.0, -1.0, 1.5, 1e300, float("nan"), float("-inf")]
+
+
+@pytest.fixture(scope="module")
+def coded(spark, registry):
+    """Forty categories that are whole numbers, and forty that are doubles; published."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    rng = np.random.default_rng(6)
+    X = pd.DataFrame({"code": rng.integers(0, 40, 2000), "rate": rng.integers(0, 40, 2000) * 1.0})
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
+    sqlml.publish(model.fit(X, (X["code"] * 7 + X["rate"]) % 5 > 2), "coded", sample=X)
+    rows = [(i, code, rate) for i, (code, rate) in enumerate(itertools.product(CODES, RATES))]
+    spark.createDataFrame(rows, "id INT, code BIGINT, rate DOUBLE").write.saveAsTable("codes")
+    yield
+    spark.sql("DROP TABLE codes")
+
+
+@pytest.mark.usefixtures("coded")
+@pytest.mark.parametrize("ansi", ["true", "false"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "code",
+        "CAST(IF(abs(code) < 100, code, NULL) AS TINYINT)",
+        "CAST(IF(abs(code) < 100, code, NULL) AS DECIMAL(9,0))",
+        "code = 1",
+    ],
+)
+def test_categories_are_found_by_their_places(other_spark, code, ansi):
+    other_spark.conf.set("spark.sql.ansi.enabled", ansi)
+    data = f"SELECT id, {code} AS code, rate FROM codes"
+    query = "SELECT id, probability FROM {} ORDER BY id"
+    by_place, engine = (
+        other_spark.sql(query.format(predict("coded", backend, data))).toPandas()
+        for backend in ("sql", "onnx")
+    )
+    assert by_place["probability"].isna().equals(engine["probability"].isna())
+    np.testing.assert_allclose(by_place["probability"], engine["probability"], rtol=0, atol=1e-12)
+    plan = executed(other_spark, query.format(predict("coded", "sql", data))).toString()
+    assert "map(" not in plan
+    assert "element_at" not in plan
