@@ -11,6 +11,7 @@ import onnx
 from sqlml import types
 from sqlml.compile.expressions import Arena, Expr
 from sqlml.compile.operators import read_graph
+from sqlml.errors import NotCompilableError
 from sqlml.signature import MISSING_STRING
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ def formula(model: ScoringModel, facts: Mapping[int, Fact] | None = None) -> For
     arena = Arena()
     proto = onnx.load_from_string(model.onnx)
     fields = model.signature.inputs
+    arrays = [field.name for field in fields if field.width is not None]
+    if arrays:
+        raise NotCompilableError(f"Input {arrays[0]!r} is an ARRAY, which has no form in SQL.")
     initialised = {t.name for t in proto.graph.initializer}
     names = [i.name for i in proto.graph.input if i.name not in initialised]
     inputs = [arena.input(i, numpy_name(f.wire)) for i, f in enumerate(fields)]
