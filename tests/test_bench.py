@@ -72,13 +72,15 @@ def test_those_that_are_ours_took_part(rows: list[dict[str, str]]) -> None:
     assert {("3", "sqlml trees"), ("3", "ONNX Runtime"), ("3", "its own library")} <= measured
 
 
-def test_the_file_is_read_as_it_was_written(rows: list[dict[str, str]], home: Path) -> None:
+def test_the_file_is_read_as_it_was_written(
+    rows: list[dict[str, str]], home: Path, tmp_path: Path
+) -> None:
     written = report.read_csv(home / "sqlml-bench" / "bench.csv")
     assert {(r.rows_scale, r.workload) for r in written} == {(0.001, 1), (0.001, 3)}
-    report.write_csv(written, home / "again.csv")
-    assert report.read_csv(home / "again.csv") == written
+    report.write_csv(written, tmp_path / "again.csv")
+    assert report.read_csv(tmp_path / "again.csv") == written
     assert any(r.targets for r in written)
-    assert report.read_csv(home / "absent.csv") == []
+    assert report.read_csv(tmp_path / "absent.csv") == []
 
 
 def test_ratios_are_of_the_measured_medians(rows: list[dict[str, str]]) -> None:

@@ -135,6 +135,6 @@ def classes_in_zoo(extra: str) -> set[str]:
             if hasattr(model, "get_params"):
                 parts += model.get_params(deep=True).values()
             if hasattr(model, "modules"):  # a network, whose layers are modules of PyTorch
-                parts += model.modules()
+                parts += [*model.modules(), *getattr(model, "layers", ())]
             found |= {type(part).__name__ for part in parts}
     return found

@@ -147,7 +147,7 @@ def test_without_the_kernel_onnx_runtime_serves_with_one_warning(monkeypatch):
     from sqlml.score import kernel, prediction
 
     model = sqlml.convert(dict(models())["forest"], sample=rows())
-    made = prepare(model, backend="trees")
+    made = prepare(model, backend="trees", plain=True)
     parts = {"metadata": model.to_json(), "trees": made.program, "onnx": model.onnx}
     given = columns(rows(50))
     scored = prediction.raw(("with", "trees", parts.get, None), given)

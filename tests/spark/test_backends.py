@@ -157,7 +157,8 @@ def test_a_model_within_the_budget_is_fused_and_is_compiled_by_hotspot(spark, mo
     assert small == name.startswith("mixed")
     for query in queries(name, models[name]):
         expands = [line for line in lines(spark, query) if "Expand" in line]
-        assert len(expands) == (1 if small else 2)  # of the results, and of the inputs
+        # Of the results, of the inputs, and of what is made of these first, if anything is.
+        assert len(expands) in ((1,) if small else (2, 3))
         assert all(line.startswith("*(") for line in expands)
         assert largest_method(spark, query) < HUGE
 
@@ -236,7 +237,7 @@ def test_classifiers_agree_with_the_engine(spark, name):
 def test_no_python_runs_where_the_model_is_an_expression(spark):
     plan = executed(spark, f"SELECT * FROM {predict('mixed')}").toString()
     assert "Python" not in plan
-    assert plan.count("Expand") == 2
+    assert plan.count("Expand") == 2  # beside so many columns it is not fused
     forced = executed(spark, f"SELECT * FROM {predict('mixed', 'onnx')}").toString()
     assert "ArrowEvalPython" in forced
 
@@ -245,7 +246,7 @@ def test_a_small_model_over_more_than_a_scan_has_a_method_of_its_own(spark):
     columns = ", ".join(f"first({name}) AS {name}" for name in ("c1", "c2", "plan", "city"))
     table = f"SELECT id, {columns} FROM wide GROUP BY id"
     plan = executed(spark, f"SELECT * FROM {predict('mixed', table=table)}").toString()
-    assert plan.count("Expand") == 2
+    assert plan.count("Expand") == 3
 
 
 def test_texts_are_looked_up_before_they_leave_spark(spark):

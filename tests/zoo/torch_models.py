@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WIDTH, CODES = 6, 9
+LENGTHS = {"vector": WIDTH, "history": 4}
 
 
 def columns(n: int, seed: int) -> pd.DataFrame:
@@ -57,7 +58,9 @@ def ask(model: Any, rows: Any) -> Answer:
 
     def tensor(name: str) -> torch.Tensor:
         values = rows[name]
-        if name in ("vector", "history"):
+        if name in LENGTHS:
+            if any(len(v) != LENGTHS[name] for v in values):  # a network may take any length
+                raise ValueError("SQL takes arrays of the length that was published")
             return torch.tensor(np.stack(list(values)))
         if name == "plan" and values.dtype.kind != "i":
             raise ValueError("codes are whole numbers")
