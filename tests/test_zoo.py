@@ -149,13 +149,16 @@ def frame(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pd.DataFrame:
 
 def with_nan_of(engine: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """The scores of a pandas UDF, whose NaN is NULL: pandas has one missing value for both."""
-    made = scores.copy()
-    for name in made:
-        nan = [isinstance(v, float) and v != v for v in engine[name]]
-        assert not any(v == v and v is not None for v in made[name][nan])
-        made[name] = made[name].mask(nan, float("nan")).astype(object)
-        made[name] = [None if v is None else v for v in made[name]]
-    return made
+    return pd.DataFrame(
+        {
+            name: [
+                nan if found is None and isinstance(nan, float) and nan != nan else found
+                for found, nan in zip(scores[name], engine[name], strict=True)
+            ]
+            for name in scores
+        },
+        dtype=object,
+    )
 
 
 # What the cases share: each is published, and its rows become a view, once.
