@@ -53,8 +53,9 @@ _MAP = 160
 _FLOAT_MAP = 500
 """The same for a key that is a float: a whole number is looked for as such."""
 _ARRAY = 140
-"""A lookup by a place; a number as a place, which stands with the inputs where it is that only:"""
+"""A lookup by a place."""
 _PLACE = 70
+"""A whole number as a place, which stands with the inputs."""
 _CONVERTED = 200
 """A number of another type as a place, each time that it is looked for."""
 _PER_LABEL = 90

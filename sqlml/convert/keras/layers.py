@@ -11,13 +11,11 @@ import numpy as np
 from sqlml.convert.graph import FLOAT, INT64, Graph
 from sqlml.convert.keras.inputs import Given, element_of_tensor, named, shaped, table_of
 from sqlml.convert.links import row_sum, sigmoid, softmax
+from sqlml.convert.network import accept_indices
 from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-MOST_ENTRIES = 2_000
-"""Of an embedding: verify tries each of them."""
 
 
 def run(model: Any, rows: Any) -> Any:
@@ -215,22 +213,15 @@ def _average(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
 
 
 def _reshaped(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-    shape = [-1, *(int(n) for n in symbol.shape[1:])]
-    return b.g.node("Reshape", given[0], b.g.const(shape, "int64"))
+    return b.g.node("Reshape", given[0], _shape(b, symbol))
 
 
 def _embedding(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
     table = np.asarray(layer.embeddings, "float32")
     source = b.whole.get(given[0])
     if source is not None and source.element == INT64:
-        if len(table) > MOST_ENTRIES:
-            raise NotConvertibleError(
-                f"Embedding ({layer.name})",
-                f"it has {len(table):,} entries, and {MOST_ENTRIES:,} are the most.",
-            )
         for index in source.columns:
-            known = b.g.accepted.get(index, range(len(table)))
-            b.g.accepted[index] = tuple(range(min(len(table), len(known))))
+            accept_indices(b.g, index, len(table), f"Embedding ({layer.name})")
     elif b.bounded.get(given[0], len(table) + 1) > len(table):
         raise NotConvertibleError(
             f"Embedding ({layer.name})", "its index is no input, and may be beyond its entries."
@@ -263,8 +254,7 @@ def _category_encoding(b: Building, layer: Any, given: list[str], symbol: Any) -
     source = b.whole.get(given[0])
     tokens = int(layer.num_tokens)
     if source is not None and len(source.columns) == 1 and source.element == INT64:
-        known = b.g.accepted.get(source.columns[0], range(tokens))
-        b.g.accepted[source.columns[0]] = tuple(range(min(tokens, len(known))))
+        accept_indices(b.g, source.columns[0], tokens, f"CategoryEncoding ({layer.name})")
     elif b.bounded.get(given[0], tokens + 1) > tokens:
         raise NotConvertibleError(
             f"CategoryEncoding ({layer.name})", "what it encodes is not one whole number a row."

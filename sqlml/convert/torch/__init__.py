@@ -46,7 +46,7 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
     import torch
 
     from sqlml.convert.graph import Graph
-    from sqlml.convert.network import scoring_model, unlabelled
+    from sqlml.convert.network import accept_indices, scoring_model, unlabelled
     from sqlml.convert.torch.exporting import embeddings, exported, shown_of
 
     model, labels = unlabelled(model)
@@ -61,8 +61,7 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
         for value, parameter in zip(proto.graph.input, form.parameters, strict=True)
     }
     for index, entries in embeddings(proto, form):
-        known = g.accepted.get(index, range(entries))
-        g.accepted[index] = tuple(range(min(entries, len(known))))
+        accept_indices(g, index, entries, "Embedding")
     (result,) = g.inline(proto, feeds, [value.name for value in proto.graph.output])
     metadata = {
         "framework": "torch",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from sqlml.convert.hushed import hushed
 from sqlml.convert.torch.tensors import (
     WRAP,
     Form,
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import onnx
-
-MOST_ENTRIES = 2_000
-"""Of an embedding: verify tries each of them."""
 
 
 def run(model: Any, rows: Any) -> Any:
@@ -91,7 +87,7 @@ def exported(model: Any, form: Form, few: Any) -> onnx.ModelProto:
     arguments = arguments_of((names, getattr(torch, form.width)), few)
     rows = torch.export.Dim("N")
     try:
-        with warnings.catch_warnings(), _hushed(), _evaluating(model) as module:
+        with warnings.catch_warnings(), hushed("torch.onnx"), _evaluating(model) as module:
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 module,
@@ -124,18 +120,6 @@ _DRAWN = (
 )  # fmt: skip
 
 
-@contextlib.contextmanager
-def _hushed() -> Iterator[None]:
-    """Without the exporter's log of the packages that it misses."""
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
 _HANDED_ON = ("Cast", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze", "Transpose")
 _OF_THE_SHAPE = ("Constant", "ConstantOfShape", "Range", "Shape", "Expand")
 
@@ -161,9 +145,5 @@ def embeddings(proto: onnx.ModelProto, form: Form) -> Iterator[tuple[int, int]]:
         if parameter is None or not parameter.whole:
             raise NotConvertibleError(
                 "Embedding", "its index is computed, or stands among other numbers.", WRAP
-            )
-        if entries > MOST_ENTRIES:
-            raise NotConvertibleError(
-                "Embedding", f"it has {entries:,} entries, and {MOST_ENTRIES:,} are the most."
             )
         yield parameter.columns[0], entries
