@@ -6,10 +6,12 @@ must not be published. There is no third kind: a case moves when a converter is 
 
 from .boosters import LIGHTGBM, XGBOOST
 from .case import Answer, Case, Fitted
+from .keras_models import KERAS, KERAS_REFUSED
 from .refused import REFUSED
 from .sklearn_estimators import ESTIMATORS
 from .sklearn_pipelines import PIPELINES
 from .sklearn_trees import COMBINED, TREES
+from .torch_models import TORCH, TORCH_REFUSED
 
 ZOO: tuple[Case, ...] = (
     *ESTIMATORS,
@@ -18,6 +20,10 @@ ZOO: tuple[Case, ...] = (
     *PIPELINES,
     *XGBOOST,
     *LIGHTGBM,
+    *TORCH,
+    *KERAS,
 )
+
+REFUSED = (*REFUSED, *TORCH_REFUSED, *KERAS_REFUSED)
 
 __all__ = ["REFUSED", "ZOO", "Answer", "Case", "Fitted"]
