@@ -256,7 +256,7 @@ def with_words(rows=X, values=WORDS[CODE], **options):
 def test_categories_of_pandas_are_inputs_of_their_own_type(ordered):
     rows = with_words(ordered=ordered)
     model = Sets().fit(rows, BY_CODE)
-    assert ("cat_threshold" in model.booster_.model_to_string()) is not ordered
+    assert ("\ncat_threshold=" in model.booster_.model_to_string()) is not ordered
     for source in (model, model.booster_):
         converted = convert(source, sample=rows)
         assert [x.type for x in converted.signature.inputs] == ["STRING", *["DOUBLE"] * 3]
@@ -280,7 +280,7 @@ def test_categories_beside_zeros_that_are_missing():
 def test_numbers_that_are_categories_are_cut_towards_zero():
     rows = np.c_[CODE.astype(float), X[:, 1:]]
     model = Sets().fit(rows, BY_CODE, categorical_feature=[0])
-    assert "cat_threshold" in model.booster_.model_to_string()
+    assert "\ncat_threshold=" in model.booster_.model_to_string()
     strange = [np.nan, -0.0, -0.5, -1.0, -1.5, 2.5, 5.999, 6.0, 31.0, 1e-36, 1e300, np.inf, -np.inf]
     more = np.tile(rows[:1], (len(strange) * 6, 1))
     more[:, 0] = np.repeat(strange, 6)
