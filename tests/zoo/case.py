@@ -124,11 +124,7 @@ def _arrow(column: pd.Series) -> pa.DataType:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = pd.Series(column.cat.categories)
     name = str(column.dtype).lower()
-    return (
-        pa.string()
-        if name == "object"
-        else pa.type_for_alias(name.replace("boolean", "bool"))
-    )
+    return pa.string() if name == "object" else pa.type_for_alias(name.replace("boolean", "bool"))
 
 
 def _joined(found: list[tuple[np.ndarray, Answer | None]], n: int) -> Answer:

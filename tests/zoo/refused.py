@@ -26,7 +26,6 @@ from .boosters import LC, LR, XC, categories
 from .case import Case, trained
 
 
-
 def two_labels(z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.column_stack([data.zero_one(z, rng), data.zero_one(-z * z + 1, rng)])
 
