@@ -348,7 +348,7 @@ def _picked(arena: Arena, values: Array, indices: Rows, axis: int) -> Rows:
     if values.ndim == 2 and axis == 0 and indices.cells.ndim == 0:
         if values.size > MAX_CELLS:
             raise NotCompilableError(f"A table of {values.size:,} cells is no expression.")
-        place: Expr = indices.cells[()]
+        place: Expr = indices.cells.item()
         return Rows(_cells([_at_place(arena, column, place) for column in values.T]))
     if values.ndim != 1 or axis != 0:
         raise NotCompilableError("Gather by computed places has no form in SQL.")
