@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 IR_VERSION = 10
 OPSETS = {"": 18, "ai.onnx.ml": 5}
 
-FLOAT, DOUBLE, INT64, BOOL, STRING = (
+FLOAT, DOUBLE, INT32, INT64, BOOL, STRING = (
     onnx.TensorProto.FLOAT,
     onnx.TensorProto.DOUBLE,
+    onnx.TensorProto.INT32,
     onnx.TensorProto.INT64,
     onnx.TensorProto.BOOL,
     onnx.TensorProto.STRING,
@@ -49,6 +50,8 @@ class Graph:
         self.domains = dict(OPSETS)
         self.accepted: dict[int, tuple[Any, ...]] = {}
         """The only values that an input, by its number, may hold where a step raises on others."""
+        self.below: dict[int, int] = {}
+        """By input: it is an index, from zero to below this."""
 
     def fresh(self) -> str:
         """A tensor name that nothing else bears."""

@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 SQL: dict[Width, str] = {"float32": "FLOAT", "float64": "DOUBLE"}
 """The floating types in which a network may compute."""
 
-MOST_ENTRIES = 2_000
-"""Of an embedding: verify tries each of them."""
-
 _SUM = 1e-3
 """How far probabilities in float32 may be from adding up to one."""
 
@@ -91,6 +88,7 @@ def scoring_model(
                 column.type,
                 f"ARRAY<{wire}>" if column.width else wire,
                 categories=g.accepted.get(i),
+                below=g.below.get(i),
                 width=column.width,
             )
         )
@@ -105,17 +103,9 @@ def scoring_model(
     )
 
 
-def accept_indices(g: Graph, index: int, entries: int, step: str) -> None:
-    """Note that an input, by its number, is an index of so many entries; others are refused.
-
-    Raises `NotConvertibleError`, with the step's name, for more than verify tries.
-    """
-    if entries > MOST_ENTRIES:
-        raise NotConvertibleError(
-            step, f"it has {entries:,} entries, and {MOST_ENTRIES:,} are the most."
-        )
-    known = g.accepted.get(index, range(entries))
-    g.accepted[index] = tuple(range(min(entries, len(known))))
+def accept_indices(g: Graph, index: int, entries: int) -> None:
+    """Note that an input, by its number, is an index of so many entries; others are refused."""
+    g.below[index] = min(entries, g.below.get(index, entries))
 
 
 def answer_of(result: Array, labels: tuple[Label, ...]) -> Answer:

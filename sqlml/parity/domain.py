@@ -46,7 +46,7 @@ def probed(edges: Edges, outcomes: Sequence[Outcome]) -> tuple[list[Input], list
 def taking_everything(field: Input) -> Input:
     """The input, as one that no value and no lack of one is refused in."""
     return dataclasses.replace(
-        field, takes_missing=True, takes_infinite=True, largest=None, categories=None
+        field, takes_missing=True, takes_infinite=True, largest=None, categories=None, below=None
     )
 
 
@@ -95,6 +95,8 @@ def rejected(inputs: Sequence[Input]) -> dict[str, tuple[str, ...]]:
             what.append(f"numbers beyond {field.largest:g}")
         if field.categories is not None:
             what.append("unknown values")
+        if field.below is not None:
+            what.append(f"numbers from {field.below:,} on, and below zero")
         if what:
             found[field.name] = tuple(what)
     return found
@@ -129,7 +131,8 @@ def _input(
 
     unseen = by_kind.get(UNSEEN, [])
     categories = None
-    if unseen and all(o.error for o in unseen) and _closed(edges, index, by_kind):
+    refused = field.below is None and bool(unseen) and all(o.error for o in unseen)
+    if refused and _closed(edges, index, by_kind):
         categories = tuple(o.group.value for o in by_kind.get(CATEGORY, []) if not o.error)
 
     held = [*missing, *infinite]
