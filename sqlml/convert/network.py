@@ -109,7 +109,11 @@ def accept_indices(g: Graph, index: int, entries: int) -> None:
 
 
 def answer_of(result: Array, labels: tuple[Label, ...]) -> Answer:
-    """A network's result as an answer of its framework."""
+    """A network's result as an answer of its framework.
+
+    Probabilities with NaN among them are NaN altogether: beside it TensorFlow's softmax leaves
+    zeros or more NaN, by a number's place in the processor's vectors.
+    """
     import numpy as np
 
     from sqlml.convert import Answer
@@ -119,6 +123,7 @@ def answer_of(result: Array, labels: tuple[Label, ...]) -> Answer:
         return Answer(table[:, 0] if table.shape[1] == 1 else table)
     if table.shape[1] == 1:
         table = np.concatenate([1 - table, table], axis=1)
+    table = np.where(np.isnan(table).any(axis=1, keepdims=True), np.nan, table)
     return Answer(np.asarray(labels)[table.argmax(axis=1)], table)
 
 
