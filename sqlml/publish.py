@@ -6,11 +6,13 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlml import registry
+from sqlml import golden, registry
 from sqlml.convert import convert, input_names
 from sqlml.errors import SampleError, listed, quoted
 from sqlml.parity import verify
+from sqlml.parity.rows import arrow_columns
 from sqlml.sample import Sample, read_sample
+from sqlml.score import Scorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -86,7 +88,7 @@ def publish(
     scoring = convert(model, sample=rows, labels=labels)
     report = verify(scoring, model, rows)
     report.raise_if_different()
-    scoring = dataclasses.replace(scoring, signature=report.signature)
+    scoring = _with_golden(dataclasses.replace(scoring, signature=report.signature), rows)
     version = registry.log(
         scoring,
         name,
@@ -138,6 +140,11 @@ def _inputs_only(sample: Sample, known: list[str] | None) -> Sample:
         columns=tuple(sample.columns[i] for i in order),
         labels=tuple(sample.labels[i] for i in order) if sample.labels else (),
     )
+
+
+def _with_golden(model: ScoringModel, sample: Sample) -> ScoringModel:
+    columns = arrow_columns(sample.frame, model.signature.inputs)
+    return dataclasses.replace(model, golden=golden.golden(model, columns, Scorer(model).score))
 
 
 def _description(model: ScoringModel, report: ParityReport) -> str:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from sqlml.convert import input_names, labelled
 from sqlml.errors import NotConvertibleError, ParityError, SampleError, SqlmlError, listed
+from sqlml.model import BOUNDS
 from sqlml.parity.backends import FUNCTION, idle_inputs, other_bits, raw_results
 from sqlml.parity.compare import Difference, Expected, differences
 from sqlml.parity.domain import accepting, freed, probed, rejected
@@ -23,7 +24,7 @@ from sqlml.parity.edges import Edges
 from sqlml.parity.limits import limited
 from sqlml.parity.original import Group, Original, Outcome, by_dtypes, whole
 from sqlml.parity.provenance import facts_of
-from sqlml.parity.report import BOUNDS, ParityReport, WorstRow
+from sqlml.parity.report import ParityReport, WorstRow
 from sqlml.parity.rows import arrow_columns
 from sqlml.parity.splits import split_groups
 from sqlml.sample import Sample, read_sample
