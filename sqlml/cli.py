@@ -78,7 +78,7 @@ def demo(directory: str) -> None:
 def publish(
     source: str, name: str, sample_file: str, alias: str | None, trust_pickle: bool, as_json: bool
 ) -> None:
-    """Publish a model that MLflow holds, given as runs:/… or models:/….
+    """Publish a model that MLflow holds, given as runs:/… or models:/…, or an .onnx file.
 
     Models in pickle, as MLflow's sklearn flavor writes them, need --trust-pickle: opening
     one runs the code inside.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlml import registry
-from sqlml.convert import convert, input_names
+from sqlml.convert import convert, input_names, opened
 from sqlml.errors import SampleError, listed, quoted
 from sqlml.parity import verify
 from sqlml.sample import Sample, read_sample
@@ -66,13 +66,15 @@ def publish(
 ) -> PublishedModel:
     """Convert a trained model, prove that it scores as before, and publish it as `name`.
 
+    `model`: of a framework of `sqlml.convert`, an onnx.ModelProto, or the path of an .onnx file.
     `sample`: some hundred rows of the training data without the target, as a pandas
     DataFrame, a NumPy array, a pyarrow Table or a Spark DataFrame. It gives the inputs
     their names and types, and the comparison its rows. `alias="champion"` makes the new
     version the one that the bare name means.
     Nothing is written unless every step before succeeded. Raises `ParityError` where
-    scores differ, `NotConvertibleError`, `SampleError`, `ReferenceNotAllowedError` or
-    `ArgumentError` for a name or alias, and `RegistryUnavailableError`.
+    scores differ, `NotConvertibleError`, `SampleError`, `ModelRejectedError` for an ONNX file
+    that is not safe, `ReferenceNotAllowedError` or `ArgumentError` for a name or alias, and
+    `RegistryUnavailableError`.
 
         >>> published = publish(model, "churn", sample=X_train, alias="champion")
         ... # doctest: +SKIP
@@ -80,6 +82,7 @@ def publish(
         1
     """
     registry.check_name(name, alias)
+    model = opened(model)
     rows = _inputs_only(read_sample(sample, input_names(model)), input_names(model))
     scoring = convert(model, sample=rows)
     report = verify(scoring, model, rows)

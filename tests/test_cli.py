@@ -168,7 +168,8 @@ def test_a_native_file_that_names_other_code_needs_trust(customers, rows, tmp_pa
 @pytest.mark.parametrize(
     ("source", "condition"),
     [
-        ("model.onnx", "NOT_CONVERTIBLE"),
+        ("model.onnx", "MODEL_REJECTED"),
+        ("dbfs:/model.onnx", "REFERENCE_NOT_ALLOWED"),
         ("runs:/nothing/model", "MODEL_REJECTED"),
         ("models:/../../etc", "REFERENCE_NOT_ALLOWED"),
         ("file:///etc/passwd", "REFERENCE_NOT_ALLOWED"),

@@ -298,4 +298,4 @@ def test_the_zoo_is_large_and_says_each_thing_once() -> None:
     ids = [case.id for case in (*ZOO, *REFUSED)]
     assert len(ZOO) >= 40
     assert len(set(ids)) == len(ids)
-    assert {case.id.split("-")[0] for case in ZOO} == {"sklearn", "xgboost", "lightgbm"}
+    assert {case.id.split("-")[0] for case in ZOO} == {"sklearn", "xgboost", "lightgbm", "catboost", "onnx"}

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from sqlml.model import ScoringModel
 
 # Explicit, so that one screen shows everything supported. The first that recognises a
-# model converts it: LightGBM's and XGBoost's wrappers are scikit-learn estimators too.
+# model converts it: boosters' wrappers are scikit-learn estimators too.
 CONVERTERS = {
     "xgboost": "sqlml.convert.xgboost",
     "lightgbm": "sqlml.convert.lightgbm",
+    "catboost": "sqlml.convert.catboost",
     "sklearn": "sqlml.convert.sklearn",
+    "onnx": "sqlml.convert.ready_made",
 }
 
 
@@ -36,7 +38,7 @@ class Answer:
     """What the original says of some rows: the truth that a converted model must match."""
 
     prediction: np.ndarray[Any, Any]
-    """[N] labels or numbers; [N, K] for K targets."""
+    """[N] labels or numbers; [N, K] for K targets, or all columns of all outputs of any graph."""
     probabilities: np.ndarray[Any, Any] | None = None
     """[N, K] in the order of the ScoringModel's labels."""
     score: np.ndarray[Any, Any] | None = None
@@ -65,8 +67,18 @@ def converter_of(model: object) -> Converter:
     kind = type(model)
     raise NotConvertibleError(
         f"{kind.__module__}.{kind.__qualname__}",
-        f"it is no model of {listed(list(CONVERTERS))}.",
+        f"it is no model of {listed(list(CONVERTERS))}, and no path of an .onnx file.",
     )
+
+
+def opened(model: Any) -> Any:
+    """The model; a path of an .onnx file and an onnx.ModelProto as what was read of them, once.
+
+    Raises `ModelRejectedError` where the file cannot be read.
+    """
+    from sqlml.convert import ready_made
+
+    return ready_made.opened(model) if ready_made.recognises(model) else model
 
 
 def input_names(model: object) -> list[str] | None:
@@ -81,10 +93,13 @@ def input_names(model: object) -> list[str] | None:
 def convert(model: Any, *, sample: Any) -> ScoringModel:
     """A trained model as a ScoringModel: ONNX bytes, signature, task, labels.
 
+    `model`: of a framework of `CONVERTERS`, an onnx.ModelProto, or the path of an .onnx file.
+
     `sample`: some rows of the training data without the target, as a pandas DataFrame, a
     NumPy array, a pyarrow Table or a Spark DataFrame. Nothing is compared here: which
     inputs take missing values is found by `sqlml.verify`, as part of `sqlml.publish`.
-    Raises `NotConvertibleError`, which names the step and the reason, and `SampleError`.
+    Raises `NotConvertibleError`, which names the step and the reason, `SampleError`, and
+    `ModelRejectedError` for an ONNX file that is not safe to run.
 
     >>> from sklearn.linear_model import LinearRegression
     >>> import numpy as np
@@ -96,6 +111,7 @@ def convert(model: Any, *, sample: Any) -> ScoringModel:
     from sqlml.convert.stable import stable
     from sqlml.convert.weightless import without_weightless
 
+    model = opened(model)
     rows = sample if isinstance(sample, Sample) else read_sample(sample, input_names(model))
     scoring = converter_of(model).convert(model, rows)
     return dataclasses.replace(scoring, onnx=stable(without_weightless(scoring.onnx)))

@@ -88,10 +88,14 @@ def scoring_model(
     sample: Sample,
     dtype: Width,
     metadata: Mapping[str, Any],
+    wire: Width | None = None,
 ) -> ScoringModel:
-    """The ScoringModel of a booster whose features are the sample's columns."""
+    """The ScoringModel of a booster whose features are the sample's columns.
+
+    `wire`: the width of the inputs, where it is not the one in which the booster computes.
+    """
     g = Graph()
-    inputs = [g.input(f"in{i}", ELEMENT[dtype]) for i in range(len(sample.columns))]
+    inputs = [g.input(f"in{i}", ELEMENT[wire or dtype]) for i in range(len(sample.columns))]
     scores = nodes(g, model, g.concat(inputs))
     element = INT64 if scores.role == "label" else ELEMENT[dtype]
     g.output(scores.role, scores.tensor, element, None if scores.role == "label" else scores.width)

@@ -130,7 +130,7 @@ def _publish(
         sample = registry.input_example(command.source)
     if sample is None:
         raise SampleError(
-            f"{command.source} was logged without an input example. Give some hundred rows of "
+            f"{command.source} comes without an input example. Give some hundred rows of "
             "the training data: WITH (sample = 'your_table')."
         )
     published = publish(
