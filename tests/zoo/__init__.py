@@ -8,10 +8,12 @@ from .boosters import LIGHTGBM, XGBOOST
 from .case import Answer, Case, Fitted
 from .catboost_models import CATBOOST
 from .onnx_models import ONNX
+from .keras_models import KERAS, KERAS_REFUSED
 from .refused import REFUSED
 from .sklearn_estimators import ESTIMATORS
 from .sklearn_pipelines import PIPELINES
 from .sklearn_trees import COMBINED, TREES
+from .torch_models import TORCH, TORCH_REFUSED
 
 ZOO: tuple[Case, ...] = (
     *ESTIMATORS,
@@ -22,6 +24,10 @@ ZOO: tuple[Case, ...] = (
     *LIGHTGBM,
     *CATBOOST,
     *ONNX,
+    *TORCH,
+    *KERAS,
 )
+
+REFUSED = (*REFUSED, *TORCH_REFUSED, *KERAS_REFUSED)
 
 __all__ = ["REFUSED", "ZOO", "Answer", "Case", "Fitted"]
