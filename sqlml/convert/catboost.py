@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from sqlml.convert import Answer
     from sqlml.convert.booster import Scores
+    from sqlml.convert.categories import Categories
     from sqlml.convert.ensemble import Tree
     from sqlml.convert.graph import Graph
     from sqlml.model import Label, ScoringModel
@@ -68,7 +69,7 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
         "objective": source.loss,
         "versions": {"catboost": catboost.__version__},
     }
-    return scoring_model(nodes, model, sample, "float64", metadata, wire="float32")
+    return scoring_model(nodes, model, sample, "float64", metadata, {}, wire="float32")
 
 
 def answer(model: Any, rows: Any) -> Answer:
@@ -81,7 +82,9 @@ def answer(model: Any, rows: Any) -> Answer:
     return Answer(predicted)
 
 
-def nodes(g: Graph, model: Any, matrix: str) -> Scores:
+def nodes(
+    g: Graph, model: Any, matrix: str, coded: Mapping[int, Categories] | None = None
+) -> Scores:
     """Add the model's nodes; `matrix` is [N, features] of floats of either width."""
     from sqlml.convert.booster import Scores
     from sqlml.convert.graph import DOUBLE, FLOAT

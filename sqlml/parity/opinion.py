@@ -1,4 +1,4 @@
-"""A second opinion on rows that differ: is the conversion at fault, or what ran the graph?"""
+"""A second opinion on rows that differ: the conversion is at fault, or what ran the graph."""
 
 from __future__ import annotations
 

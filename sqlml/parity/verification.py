@@ -158,9 +158,7 @@ def _report(
     numbers = [d for d in compared if not d.is_label]
     labels = [d for d in compared if d.is_label]
     shown = [int(r) for r in np.argsort(-severity, kind="stable")[:WORST_ROWS] if severity[r] > 0]
-    worst = [
-        _worst_row(compared, outcomes[of_row[row]], row, int(in_group[row])) for row in shown
-    ]
+    worst = [_worst_row(compared, outcomes[of_row[row]], row, int(in_group[row])) for row in shown]
     if differing := [row for row in shown if wrong[row]]:  # these come first
         asked = second_opinion(model, expected, columns, differing, bound)
         worst[: len(differing)] = [

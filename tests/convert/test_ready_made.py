@@ -90,9 +90,7 @@ def test_a_tensor_of_open_width_takes_every_column():
 
 def weighted(types):
     """Inputs p and q of some types, as floats: p - 2 q."""
-    nodes = [
-        helper.make_node("Cast", [name], [f"{name}_f"], to=FLOAT) for name in types
-    ] + [
+    nodes = [helper.make_node("Cast", [name], [f"{name}_f"], to=FLOAT) for name in types] + [
         helper.make_node("Add", ["q_f", "q_f"], ["twice"]),
         helper.make_node("Sub", ["p_f", "twice"], ["y"]),
     ]
@@ -208,9 +206,7 @@ def test_a_graph_that_joins_rows_is_refused():
         helper.make_node("MatMul", ["flat", "weights"], ["y"]),
     ]
     shape = numpy_helper.from_array(np.array([1, 3]), "shape")
-    model = graph(
-        nodes, [value("x", shape=(1, 3))], [value("y", shape=(1, 1))], [WEIGHTS, shape]
-    )
+    model = graph(nodes, [value("x", shape=(1, 3))], [value("y", shape=(1, 1))], [WEIGHTS, shape])
     with pytest.raises(NotConvertibleError, match="one row at a time"):
         convert(model, sample=X)
 

@@ -71,9 +71,7 @@ CATBOOST = (
     ),
     Case(
         "catboost-tweedie",
-        fitted(
-            partial(CR, loss_function="Tweedie:variance_power=1.5"), data.numbers, data.money
-        ),
+        fitted(partial(CR, loss_function="Tweedie:variance_power=1.5"), data.numbers, data.money),
     ),
     Case(
         "catboost-two-targets",
@@ -91,14 +89,23 @@ CATBOOST = (
     ),
     Case(
         "catboost-early-stopping",
-        fitted(partial(CR, iterations=200, learning_rate=0.9), data.numbers, data.number,
-               fit=stopped_early),
+        fitted(
+            partial(CR, iterations=200, learning_rate=0.9),
+            data.numbers,
+            data.number,
+            fit=stopped_early,
+        ),
         why="trees after the best round",
-    ),  # fmt: skip
-    Case("catboost-ranker", fitted(
-        partial(CatBoostRanker, iterations=10, depth=3, loss_function="YetiRank", **QUIET),
-        data.numbers, data.zero_one, fit=in_groups,
-    )),  # fmt: skip
+    ),
+    Case(
+        "catboost-ranker",
+        fitted(
+            partial(CatBoostRanker, iterations=10, depth=3, loss_function="YetiRank", **QUIET),
+            data.numbers,
+            data.zero_one,
+            fit=in_groups,
+        ),
+    ),
     Case(
         "catboost-plain",
         fitted(

@@ -172,9 +172,7 @@ class _Outputs:
             if self.arrays[roles.main].ndim == 1:
                 tensor = self.g.node("Reshape", tensor, self.g.const([-1, 1], "int64"))
             if role == "probabilities" and width == 1:
-                tensor = two_columns(
-                    self.g, tensor, "float64" if element == DOUBLE else "float32"
-                )
+                tensor = two_columns(self.g, tensor, "float64" if element == DOUBLE else "float32")
                 width = 2
             self.g.output(role, tensor, element, width)
             many = role == "probabilities" or width > 1
