@@ -105,7 +105,7 @@ def publish(
 ) -> None:
     """Publish a model that MLflow holds, given as runs:/… or models:/…, or a model's file.
 
-    Files are Keras' .keras and PyTorch's .pt2. Models in pickle, as MLflow's sklearn flavor
+    Files are .onnx, Keras' .keras and PyTorch's .pt2. Models in pickle, as MLflow's sklearn flavor
     writes them, need --trust-pickle: opening one runs the code inside. So do .pt2 files.
     """
     from sqlml.publish import open_source, read_rows

@@ -69,7 +69,8 @@ def publish(
 ) -> PublishedModel:
     """Convert a trained model, prove that it scores as before, and publish it as `name`.
 
-    `model`: of a framework of `sqlml.convert`, or the path of a .keras file.
+    `model`: of a framework of `sqlml.convert`, an onnx.ModelProto, or the path of an .onnx or a
+    .keras file.
     `sample`: some hundred rows of the training data without the target, as a pandas
     DataFrame, a NumPy array, a pyarrow Table or a Spark DataFrame. It gives the inputs
     their names and types, and the comparison its rows. `alias="champion"` makes the new
@@ -77,8 +78,8 @@ def publish(
     order of its probabilities; other models know their labels.
     Nothing is written unless every step before succeeded. Raises `ParityError` where
     scores differ, `NotConvertibleError`, `SampleError`, `ModelRejectedError` for a file that
-    cannot be opened, `ReferenceNotAllowedError` or `ArgumentError` for a name or alias, and
-    `RegistryUnavailableError`.
+    cannot be opened or is not safe, `ReferenceNotAllowedError` or `ArgumentError` for a name or
+    alias, and `RegistryUnavailableError`.
 
         >>> published = publish(model, "churn", sample=X_train, alias="champion")
         ... # doctest: +SKIP

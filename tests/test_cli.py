@@ -184,7 +184,8 @@ def test_a_native_file_that_names_other_code_needs_trust(customers, rows, tmp_pa
 @pytest.mark.parametrize(
     ("source", "condition"),
     [
-        ("model.onnx", "NOT_CONVERTIBLE"),
+        ("model.onnx", "MODEL_REJECTED"),
+        ("dbfs:/model.onnx", "REFERENCE_NOT_ALLOWED"),
         ("runs:/nothing/model", "MODEL_REJECTED"),
         ("nowhere.keras", "MODEL_REJECTED"),
         ("nowhere.h5", "MODEL_REJECTED"),

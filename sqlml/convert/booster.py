@@ -99,17 +99,19 @@ def scoring_model(
     dtype: Width,
     metadata: Mapping[str, Any],
     categories: Mapping[int, Sequence[Any]],
+    wire: Width | None = None,
 ) -> ScoringModel:
     """The ScoringModel of a booster whose features are the sample's columns.
 
     `categories`: by the number of a column, its values in the order of the model's codes.
+    `wire`: the width of the other inputs, where it is not the one in which the booster computes.
     """
     g = Graph()
     features: list[str] = []
     coded: dict[int, Categories] = {}
     for i, column in enumerate(sample.columns):
         if i not in categories:
-            features.append(g.input(f"in{i}", ELEMENT[dtype]))
+            features.append(g.input(f"in{i}", ELEMENT[wire or dtype]))
             continue
         codes = codes_of(type(model).__name__, column, categories[i])
         text = column.type == "STRING"

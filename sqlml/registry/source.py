@@ -48,12 +48,6 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
 
         >>> model = open_source("runs:/4f2ab1/model", trust_pickle=True)  # doctest: +SKIP
     """
-    if source.lower().endswith(".onnx"):
-        raise NotConvertibleError(
-            source,
-            "ready-made ONNX files are not taken yet.",
-            "Publish the model that it was made from: sqlml.publish(model, …).",
-        )
     if not _SOURCE.fullmatch(source) or ".." in source:
         raise ReferenceNotAllowedError(source)
     found = _flavors(source)
