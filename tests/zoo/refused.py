@@ -10,7 +10,6 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     GradientBoostingRegressor,
-    HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -22,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from . import data
-from .boosters import LC, LR, XC, categories
+from .boosters import LC, XC
 from .case import Case, trained
 
 
@@ -59,20 +58,6 @@ def logistic(y: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 REFUSED = (
-    Case(
-        "sklearn-hgb-categories",
-        trained(
-            lambda: HistGradientBoostingClassifier(max_iter=20, categorical_features=[0, 2]),
-            partial(data.counts, most=6),
-            data.yes_no,
-        ),
-        why="C6: the sets of categories were read as thresholds",
-    ),
-    Case(
-        "sklearn-hgb-text-categories",
-        trained(lambda: HistGradientBoostingClassifier(max_iter=20), categories, data.yes_no),
-        why="categories are text in SQL and codes in the model",
-    ),
     Case(
         "sklearn-isotonic", trained(IsotonicRegression, partial(data.numbers, width=1), data.number)
     ),
@@ -153,11 +138,6 @@ REFUSED = (
         why="several labels at once have no place in the output columns",
     ),
     Case(
-        "xgboost-categories",
-        trained(partial(XC, enable_categorical=True), categories, data.zero_one),
-        why="C9: categories are text in SQL and codes in the model",
-    ),
-    Case(
         "xgboost-custom-objective",
         trained(partial(XC, objective=logistic), data.numbers, data.zero_one),
         why="C29: the link from raw score to probability is unknown",
@@ -169,11 +149,6 @@ REFUSED = (
     Case(
         "lightgbm-one-class",
         trained(LC, data.numbers, one_class),
-    ),
-    Case(
-        "lightgbm-linear-tree",
-        trained(partial(LR, linear_tree=True), data.numbers, data.number),
-        why="C8: the linear models in the leaves were left out",
     ),
     Case(
         "lightgbm-custom-objective",
