@@ -61,23 +61,34 @@ class Converter(Protocol):
     def answer(self, model: Any, rows: Any) -> Answer: ...
 
 
-# Of these, a model does not know its labels, and its author may state them.
-NETWORKS = ("torch", "keras")
+# Of these, a model need not know its labels, and its author may state them.
+NETWORKS = ("torch", "keras", "onnx")
 
 
 def labelled(model: Any, labels: Iterable[Label] | None) -> Any:
     """The model, with labels where its author states some.
 
-    Raises `ArgumentError` for a model that knows its labels itself.
+    Raises `ArgumentError` for a model that knows its labels itself, and for what are no labels.
     """
     if labels is None:
         return model
+    plain = tuple(label.item() if hasattr(label, "item") else label for label in labels)
+    kinds = {type(label) for label in plain}
+    if (
+        len(kinds) != 1
+        or not kinds <= {bool, float, int, str}
+        or len(set(plain)) < len(plain)
+        or len(plain) < 2
+    ):
+        raise ArgumentError(
+            f"Labels are two or more different values of one kind, as ['no', 'yes']; found {list(plain)!r}."
+        )
     if not any(importlib.import_module(CONVERTERS[name]).recognises(model) for name in NETWORKS):
         raise ArgumentError(
             f"{type(model).__name__} knows its labels itself, if it is a classifier. "
             "Leave `labels` out."
         )
-    return Labelled(model, tuple(labels))
+    return Labelled(model, plain)
 
 
 def converter_of(model: object) -> Converter:

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import sqlml
 from sqlml.convert import convert
-from sqlml.errors import ModelRejectedError, NotConvertibleError, SampleError
+from sqlml.errors import ArgumentError, ModelRejectedError, NotConvertibleError, SampleError
 from sqlml.score import Scorer
 from sqlml.score.outputs import derive
 
@@ -264,6 +264,67 @@ def test_one_probability_and_two_labels_that_the_file_names():
     assert scoring.labels == ("stays", "leaves")
     leaves = (X.to_numpy() @ [1.0, -2.0, 0.5]) > 0
     assert found["prediction"] == np.where(leaves, "leaves", "stays").tolist()
+
+
+def softmax(*more, name="output"):
+    """Three probabilities, as a network gives them, and what else is made of them."""
+    weights = numpy_helper.from_array(rng.normal(size=(3, 3)).astype(np.float32), "weights")
+    nodes = [
+        helper.make_node("MatMul", ["x", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], [name], axis=1),
+        *more,
+    ]
+    labels = [value("label", INT64, ("N",))] if more else []
+    return graph(nodes, [value("x")], [value(name), *labels], [weights])
+
+
+def test_the_author_may_state_the_labels_of_probabilities():
+    model = softmax()
+    assert convert(model, sample=X).task == "other"
+    labels = np.array(["low", "middle", "high"])
+    scoring = convert(model, sample=X, labels=labels)
+    assert scoring.labels == ("low", "middle", "high")
+    sqlml.verify(scoring, model, X).raise_if_different()
+    published = sqlml.publish(model, "stated-labels", sample=X, labels=labels)
+    assert published.scoring_model.task == "classification"
+    (expected,) = by_runtime(model, {"x": X.to_numpy("float32")})
+    columns = pa.Table.from_pandas(X, preserve_index=False)
+    found = derive(scoring, Scorer(scoring).score([columns[c].combine_chunks() for c in "abc"]))
+    assert found["prediction"].to_pylist() == labels[expected.argmax(axis=1)].tolist()
+
+
+def test_the_place_of_the_largest_gets_the_stated_label():
+    """The graph's own label is a place among its scores."""
+    least = helper.make_node("ArgMax", ["minus"], ["label"], axis=1, keepdims=0)
+    model = softmax(helper.make_node("Neg", ["output"], ["minus"]), least)
+    scoring = convert(model, sample=X, labels=["a", "b", "c"])
+    sqlml.verify(scoring, model, X).raise_if_different()
+    (expected, place) = by_runtime(model, {"x": X.to_numpy("float32")})
+    columns = pa.Table.from_pandas(X, preserve_index=False)
+    found = derive(scoring, Scorer(scoring).score([columns[c].combine_chunks() for c in "abc"]))
+    assert found["prediction"].to_pylist() == np.array(["a", "b", "c"])[place].tolist()
+    assert (place != expected.argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "labels"),
+    [
+        (softmax, ["no", "yes"]),
+        (linear, ["no", "yes"]),
+        (lambda: classifier("LOGISTIC"), ["yes", "no"]),
+        (lambda: classifier("LOGISTIC"), [0, 1]),
+    ],
+    ids=["more probabilities", "no probabilities", "another order", "other labels"],
+)
+def test_labels_that_the_graph_contradicts_are_refused(make, labels):
+    with pytest.raises(NotConvertibleError, match="states the labels"):
+        convert(make(), sample=X, labels=labels)
+
+
+@pytest.mark.parametrize("labels", [["no", "no"], ["no", 1], ["no"], [None, "no"]])
+def test_what_are_no_labels_is_refused(labels):
+    with pytest.raises(ArgumentError, match="two or more different values of one kind"):
+        convert(softmax(), sample=X, labels=labels)
 
 
 @pytest.mark.parametrize(
