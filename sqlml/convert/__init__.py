@@ -74,14 +74,11 @@ def labelled(model: Any, labels: Iterable[Label] | None) -> Any:
         return model
     plain = tuple(label.item() if hasattr(label, "item") else label for label in labels)
     kinds = {type(label) for label in plain}
-    if (
-        len(kinds) != 1
-        or not kinds <= {bool, float, int, str}
-        or len(set(plain)) < len(plain)
-        or len(plain) < 2
-    ):
+    alike = len(kinds) == 1 and kinds <= {bool, float, int, str}
+    if not alike or not 2 <= len(plain) == len(set(plain)):
         raise ArgumentError(
-            f"Labels are two or more different values of one kind, as ['no', 'yes']; found {list(plain)!r}."
+            "Labels are two or more different values of one kind, as ['no', 'yes']; found "
+            f"{list(plain)!r}."
         )
     if not any(importlib.import_module(CONVERTERS[name]).recognises(model) for name in NETWORKS):
         raise ArgumentError(
@@ -133,12 +130,12 @@ def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -
     `model`: of a framework of `CONVERTERS`, an onnx.ModelProto, or the path of an .onnx file.
 
     `sample`: some rows of the training data without the target, as a pandas DataFrame, a
-    NumPy array, a pyarrow Table or a Spark DataFrame. `labels`: of a network that classifies, in
-    the order of its probabilities. Nothing is compared here: which
+    NumPy array, a pyarrow Table or a Spark DataFrame. `labels`: of a network or an ONNX
+    file that classifies, in the order of its probabilities. Nothing is compared here: which
     inputs take missing values is found by `sqlml.verify`, as part of `sqlml.publish`.
-    Raises `NotConvertibleError`, which names the step and the reason, `SampleError`, and
-    `ModelRejectedError` for an ONNX file that is not safe to run, and
-    `ArgumentError` for labels of a model that knows its own.
+    Raises `NotConvertibleError`, which names the step and the reason, `SampleError`,
+    `ModelRejectedError` for an ONNX file that is not safe to run, and `ArgumentError` for labels
+    of a model that knows its own.
 
     >>> from sklearn.linear_model import LinearRegression
     >>> import numpy as np
