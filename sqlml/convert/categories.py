@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sqlml.sample import Column
     from sqlml.signature import Category
 
+    Array = np.ndarray[Any, Any]
+
 HALF = 0.5
 """The threshold of a column of 0 and 1."""
 
@@ -115,11 +117,11 @@ def codes_of(kind: str, column: Column, values: Sequence[Any]) -> dict[Category,
 
 def code_column(g: Graph, categories: Categories, dtype: Width) -> str:
     """[N, 1]: the codes, NaN for a missing value and for one without a code."""
-    found = _looked_up(g, categories, list(categories.codes.values()), np.nan)
+    found = looked_up(g, categories, list(categories.codes.values()), np.nan)
     return found if ELEMENT[dtype] == DOUBLE else g.cast(found, ELEMENT[dtype])
 
 
-def _looked_up(g: Graph, categories: Categories, numbers: Sequence[float], default: float) -> str:
+def looked_up(g: Graph, categories: Categories, numbers: Sequence[float], default: float) -> str:
     """[N, 1] of doubles: a number for each category, `default` for what is none."""
     # An encoder has one key at least; the one of a feature without values finds nothing.
     keys = list(categories.codes) or [""]
@@ -152,6 +154,11 @@ def _table(g: Graph, categories: Categories, splits: Sequence[Split], dtype: Wid
         inside = np.array([code in split.members for code in codes], np.bool_)
         table[:-1, i] = inside == split.members_right
         table[-1, i] = split.missing_right
-    row = _looked_up(g, categories, list(range(len(codes))), len(codes))
+    return picked(g, categories, table)
+
+
+def picked(g: Graph, categories: Categories, table: Array) -> str:
+    """[N, columns]: the table's row at each category's place, the last row for what is none."""
+    row = looked_up(g, categories, list(range(len(categories.codes))), len(categories.codes))
     row = g.node("Reshape", g.node("Cast", row, to=INT64), g.const([-1], "int64"))
     return g.node("Gather", g.const(table), row, axis=0)
