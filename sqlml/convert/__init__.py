@@ -14,6 +14,8 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from sqlml.convert import files
+from sqlml.convert.files import is_file
 from sqlml.convert.network import Labelled
 from sqlml.errors import ArgumentError, NotConvertibleError, listed
 from sqlml.sample import Sample, read_sample
@@ -24,6 +26,18 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sqlml.model import Label, ScoringModel
+
+__all__ = [
+    "CONVERTERS",
+    "Answer",
+    "Converter",
+    "convert",
+    "converter_of",
+    "input_names",
+    "is_file",
+    "labelled",
+    "opened",
+]
 
 # Explicit, so that one screen shows everything supported. The first that recognises a
 # model converts it: boosters' wrappers are scikit-learn estimators too, and
@@ -101,17 +115,18 @@ def converter_of(model: object) -> Converter:
     kind = type(model)
     raise NotConvertibleError(
         f"{kind.__module__}.{kind.__qualname__}",
-        f"it is no model of {listed(list(CONVERTERS))}, and no path of an .onnx file.",
+        f"it is no model of {listed(list(CONVERTERS))}, and no path of a model's file.",
     )
 
 
-def opened(model: Any) -> Any:
-    """The model; a path of an .onnx file and an onnx.ModelProto as what was read of them, once.
+def opened(model: Any, *, trust_pickle: bool = False) -> Any:
+    """The model in a file, or in an onnx.ModelProto; any other is given back as it is.
 
-    Raises `ModelRejectedError` where the file cannot be read.
+    Raises what `files.opened` raises.
     """
     from sqlml.convert import ready_made
 
+    model = files.opened(model, trust_pickle=trust_pickle)
     return ready_made.opened(model) if ready_made.recognises(model) else model
 
 
@@ -127,15 +142,15 @@ def input_names(model: object) -> list[str] | None:
 def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -> ScoringModel:
     """A trained model as a ScoringModel: ONNX bytes, signature, task, labels.
 
-    `model`: of a framework of `CONVERTERS`, an onnx.ModelProto, or the path of an .onnx file.
-
+    `model`: of a framework of `CONVERTERS`, an onnx.ModelProto, or the path of an .onnx or a
+    .keras file.
     `sample`: some rows of the training data without the target, as a pandas DataFrame, a
     NumPy array, a pyarrow Table or a Spark DataFrame. `labels`: of a network or an ONNX
     file that classifies, in the order of its probabilities. Nothing is compared here: which
     inputs take missing values is found by `sqlml.verify`, as part of `sqlml.publish`.
     Raises `NotConvertibleError`, which names the step and the reason, `SampleError`,
-    `ModelRejectedError` for an ONNX file that is not safe to run, and `ArgumentError` for labels
-    of a model that knows its own.
+    `ModelRejectedError` for a file that cannot be opened or is not safe, and `ArgumentError` for
+    labels of a model that knows its own.
 
     >>> from sklearn.linear_model import LinearRegression
     >>> import numpy as np

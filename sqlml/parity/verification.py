@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from sqlml.convert import input_names, labelled, opened
 from sqlml.errors import NotConvertibleError, ParityError, SampleError, SqlmlError, listed
+from sqlml.model import BOUNDS
 from sqlml.parity.backends import FUNCTION, idle_inputs, other_bits, raw_results
 from sqlml.parity.compare import Difference, Expected, differences
 from sqlml.parity.domain import accepting, freed, probed, rejected
@@ -24,7 +25,7 @@ from sqlml.parity.limits import limited
 from sqlml.parity.opinion import opinion, second_opinion
 from sqlml.parity.original import Group, Original, Outcome, by_dtypes, whole
 from sqlml.parity.provenance import facts_of
-from sqlml.parity.report import BOUNDS, ParityReport, WorstRow
+from sqlml.parity.report import ParityReport, WorstRow
 from sqlml.parity.rows import arrow_columns
 from sqlml.parity.splits import split_groups
 from sqlml.sample import Sample, read_sample
@@ -50,7 +51,7 @@ ORDERED_ROWS = 500
 
 _LIBRARIES = (
     "sqlml", "numpy", "pandas", "pyarrow", "onnx", "onnxruntime", "scikit-learn", "scipy",
-    "xgboost", "lightgbm", "catboost", "skl2onnx", "torch",
+    "xgboost", "lightgbm", "catboost", "skl2onnx", "torch", "keras", "tensorflow",
 )  # fmt: skip
 
 

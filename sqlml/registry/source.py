@@ -33,14 +33,11 @@ _logger = logging.getLogger("sqlml.registry")
 # of trusted types the model file brings along.
 FLAVORS = {"xgboost": "xgboost.", "lightgbm": "lightgbm.basic.Booster", "sklearn": None}
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
 _SOURCE = re.compile(r"(runs|models):/[A-Za-z0-9_][A-Za-z0-9_.@ \-]*(/[A-Za-z0-9_.@ \-]+)*")
 
 
 def open_source(source: str, *, trust_pickle: bool = False) -> Any:
     """The trained model behind `runs:/…` or `models:/…`, as its author logged it with MLflow.
-
-    The path of an .onnx file, as it is for this process, comes back as a Path: `publish` reads it.
 
     Pickled models run whatever code their file holds, with the rights of this process:
     they are opened only with `trust_pickle`, by whoever knows where the file came from.
@@ -51,8 +48,6 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
 
         >>> model = open_source("runs:/4f2ab1/model", trust_pickle=True)  # doctest: +SKIP
     """
-    if is_onnx_file(source):
-        return Path(source)
     if not _SOURCE.fullmatch(source) or ".." in source:
         raise ReferenceNotAllowedError(source)
     found = _flavors(source)
@@ -80,15 +75,10 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
     return _opened(source, flavor)
 
 
-def is_onnx_file(source: str) -> bool:
-    """Whether a source is the path of an .onnx file, and no URI."""
-    return source.lower().endswith(".onnx") and not _SCHEME.match(source)
-
-
 def input_example(source: str) -> pd.DataFrame | np.ndarray[Any, Any] | None:
     """The example rows that a model was logged with; None where there are no such rows.
 
-    They are one JSON file, read as data.
+    They are one JSON file, read as data. A file of a model has none.
     Raises `RegistryUnavailableError`.
 
         >>> rows = input_example("runs:/4f2ab1/model")                     # doctest: +SKIP
@@ -97,7 +87,7 @@ def input_example(source: str) -> pd.DataFrame | np.ndarray[Any, Any] | None:
     import pandas as pd
     from mlflow.exceptions import MlflowException
 
-    if is_onnx_file(source):
+    if not _SOURCE.fullmatch(source):
         return None
     with tempfile.TemporaryDirectory(prefix="sqlml-") as directory:
         example = asked(lambda _: _example(source, directory), patience=None)

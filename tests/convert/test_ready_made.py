@@ -391,7 +391,7 @@ def test_what_is_published_from_a_path_is_scored(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(None, "cannot be read"), (b"", "is no ONNX model"), (b"not ONNX at all", "is no ONNX model")],
+    [(None, "is not there"), (b"", "is no ONNX model"), (b"not ONNX at all", "is no ONNX model")],
 )
 def test_a_file_that_is_no_model_is_rejected(tmp_path, content, reason):
     path = tmp_path / "model.onnx"

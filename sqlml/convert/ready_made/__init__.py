@@ -6,7 +6,6 @@ for is said in `outputs.py`, what a file may not hold in `safety.py`.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,9 +16,7 @@ if TYPE_CHECKING:
 
 
 def recognises(model: object) -> bool:
-    """A path that ends in .onnx, an onnx.ModelProto, or what `opened` made of one."""
-    if isinstance(model, str | os.PathLike):
-        return str(os.fspath(model)).lower().endswith(".onnx")
+    """An onnx.ModelProto, or what was read of one or of a file."""
     kind = type(model)
     return (kind.__module__.partition(".")[0], kind.__name__) == ("onnx", "ModelProto") or (
         kind.__module__ == f"{__name__}.file" and kind.__name__ == "ReadyMade"
@@ -27,13 +24,11 @@ def recognises(model: object) -> bool:
 
 
 def opened(model: Any) -> ReadyMade:
-    """The model, read once. Raises `ModelRejectedError` where its file cannot be read."""
-    from sqlml.convert.ready_made.file import ReadyMade, read
+    """The model, read once."""
+    from sqlml.convert.ready_made.file import ReadyMade
 
     if isinstance(model, ReadyMade):
         return model
-    if isinstance(model, str | os.PathLike):
-        return read(model)
     return ReadyMade(model.SerializeToString(), "The ONNX model")
 
 

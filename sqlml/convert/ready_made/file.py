@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from sqlml.errors import ModelRejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import onnx
 
@@ -97,17 +97,13 @@ class ReadyMade:
         return session(self.content)
 
 
-def read(path: str | os.PathLike[str]) -> ReadyMade:
-    """The model of an .onnx file. Raises `ModelRejectedError` where there is no such file."""
-    place = Path(path)
+def opened(path: Path) -> ReadyMade:
+    """The model of an .onnx file. Raises `ModelRejectedError` where it cannot be read."""
     try:
-        with place.open("rb") as file:
+        with path.open("rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ModelRejectedError(f"{place} is no file.")
+                raise ModelRejectedError(f"{path} is no file.")
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise ModelRejectedError(
-            f"{place} cannot be read: {error.strerror}. The path is one of the machine that "
-            "publishes the model."
-        ) from None
-    return ReadyMade(content, place.name)
+        raise ModelRejectedError(f"{path} cannot be read: {error.strerror}.") from None
+    return ReadyMade(content, path.name)
