@@ -74,8 +74,8 @@ def publish(
     `sample`: some hundred rows of the training data without the target, as a pandas
     DataFrame, a NumPy array, a pyarrow Table or a Spark DataFrame. It gives the inputs
     their names and types, and the comparison its rows. `alias="champion"` makes the new
-    version the one that the bare name means. `labels`: of a network that classifies, in the
-    order of its probabilities; other models know their labels.
+    version the one that the bare name means. `labels`: of a network or an ONNX file that
+    classifies, in the order of its probabilities; other models know their labels.
     Nothing is written unless every step before succeeded. Raises `ParityError` where
     scores differ, `NotConvertibleError`, `SampleError`, `ModelRejectedError` for a file that
     cannot be opened or is not safe, `ReferenceNotAllowedError` or `ArgumentError` for a name or

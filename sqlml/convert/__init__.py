@@ -75,23 +75,31 @@ class Converter(Protocol):
     def answer(self, model: Any, rows: Any) -> Answer: ...
 
 
-# Of these, a model does not know its labels, and its author may state them.
-NETWORKS = ("torch", "keras")
+# Of these, a model need not know its labels, and its author may state them.
+NETWORKS = ("torch", "keras", "onnx")
 
 
 def labelled(model: Any, labels: Iterable[Label] | None) -> Any:
     """The model, with labels where its author states some.
 
-    Raises `ArgumentError` for a model that knows its labels itself.
+    Raises `ArgumentError` for a model that knows its labels itself, and for what are no labels.
     """
     if labels is None:
         return model
+    plain = tuple(label.item() if hasattr(label, "item") else label for label in labels)
+    kinds = {type(label) for label in plain}
+    alike = len(kinds) == 1 and kinds <= {bool, float, int, str}
+    if not alike or not 2 <= len(plain) == len(set(plain)):
+        raise ArgumentError(
+            "Labels are two or more different values of one kind, as ['no', 'yes']; found "
+            f"{list(plain)!r}."
+        )
     if not any(importlib.import_module(CONVERTERS[name]).recognises(model) for name in NETWORKS):
         raise ArgumentError(
             f"{type(model).__name__} knows its labels itself, if it is a classifier. "
             "Leave `labels` out."
         )
-    return Labelled(model, tuple(labels))
+    return Labelled(model, plain)
 
 
 def converter_of(model: object) -> Converter:
@@ -137,8 +145,8 @@ def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -
     `model`: of a framework of `CONVERTERS`, an onnx.ModelProto, or the path of an .onnx or a
     .keras file.
     `sample`: some rows of the training data without the target, as a pandas DataFrame, a
-    NumPy array, a pyarrow Table or a Spark DataFrame. `labels`: of a network that classifies, in
-    the order of its probabilities. Nothing is compared here: which
+    NumPy array, a pyarrow Table or a Spark DataFrame. `labels`: of a network or an ONNX
+    file that classifies, in the order of its probabilities. Nothing is compared here: which
     inputs take missing values is found by `sqlml.verify`, as part of `sqlml.publish`.
     Raises `NotConvertibleError`, which names the step and the reason, `SampleError`,
     `ModelRejectedError` for a file that cannot be opened or is not safe, and `ArgumentError` for
