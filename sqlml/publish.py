@@ -80,7 +80,7 @@ def publish(
         1
     """
     registry.check_name(name, alias)
-    rows = _inputs_only(read_sample(sample, input_names(model)), input_names(model))
+    rows = sample_of(model, sample)
     scoring = convert(model, sample=rows)
     report = verify(scoring, model, rows)
     report.raise_if_different()
@@ -94,6 +94,15 @@ def publish(
         input_example=rows.frame,
     )
     return PublishedModel(name, version.version, alias, scoring.sha256, scoring, report)
+
+
+def sample_of(model: Any, sample: Any) -> Sample:
+    """The author's sample for a model, its columns in the model's own order.
+
+    Raises `SampleError`.
+    """
+    names = input_names(model)
+    return _inputs_only(read_sample(sample, names), names)
 
 
 def read_rows(path: str) -> Any:

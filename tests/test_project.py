@@ -20,7 +20,10 @@ from sqlml import errors
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(module.name for module in pkgutil.walk_packages(sqlml.__path__, prefix="sqlml."))
-HEAVY = ["mlflow", "sklearn", "pandas", "torch", "pyspark", "xgboost", "lightgbm", "skl2onnx"]
+HEAVY = [
+    "mlflow", "sklearn", "pandas", "torch", "pyspark", "xgboost", "lightgbm", "skl2onnx",
+    "statsmodels", "patsy",
+]  # fmt: skip
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:

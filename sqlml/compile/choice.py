@@ -158,16 +158,17 @@ def _as_trees(model: ScoringModel, facts: Mapping[int, Fact]) -> Prepared:
     if facts and smaller is model:
         return prepare(model, backend="trees")
     made = program(smaller)
-    trees, splits = _size(smaller)
+    trees, splits = ensemble_size(smaller)
     reason = f"{_count(trees, 'tree')} with {_count(splits, 'split')}, in the tree kernel"
     if smaller is not model:
-        reason += f"; of {_count(_size(model)[1], 'split')} the query's filters decide the rest"
+        all_splits = _count(ensemble_size(model)[1], "split")
+        reason += f"; of {all_splits} the query's filters decide the rest"
     inputs = inputs_given(smaller)
     key = f"{smaller.key} trees {inputs}"
     return Prepared(smaller, "trees", reason, inputs, program=made, key=key)
 
 
-def _size(model: ScoringModel) -> tuple[int, int]:
+def ensemble_size(model: ScoringModel) -> tuple[int, int]:
     """Trees and splits of the graph's ensembles."""
     trees = splits = 0
     for node in onnx.load_from_string(model.onnx).graph.node:
@@ -189,7 +190,7 @@ def _as_onnx(model: ScoringModel, reason: str) -> Prepared:
 
 
 def _has_few_trees(model: ScoringModel) -> bool:
-    trees, splits = _size(model)
+    trees, splits = ensemble_size(model)
     return trees <= FEW_TREES and splits <= FEW_SPLITS
 
 

@@ -49,7 +49,7 @@ ORDERED_ROWS = 500
 
 _LIBRARIES = (
     "sqlml", "numpy", "pandas", "pyarrow", "onnx", "onnxruntime", "scikit-learn", "scipy",
-    "xgboost", "lightgbm", "skl2onnx",
+    "xgboost", "lightgbm", "skl2onnx", "statsmodels", "patsy",
 )  # fmt: skip
 
 
