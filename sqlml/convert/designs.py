@@ -128,6 +128,8 @@ class _Reader:
                 )
             return [part.tensor]
         known = tuple(_category(value, column.type) for value in info.categories)
+        if text:  # which patsy, that calls float() to find missing values, takes for one
+            known = (*known, "nan")
         before = design.categories.get(place, known)
         design.categories[place] = tuple(value for value in before if value in known)
         # A missing value has no contrast: patsy drops the row, and predict gives NaN.

@@ -321,7 +321,6 @@ CLASSIFIERS = [
     multiclass.OneVsRestClassifier(ensemble.RandomForestClassifier(5, random_state=0)),
     multiclass.OutputCodeClassifier(svm.LinearSVC(), code_size=2, random_state=0),
     multiclass.OutputCodeClassifier(naive_bayes.GaussianNB(), code_size=2, random_state=0),
-    multiclass.OutputCodeClassifier(linear_model.Ridge(), code_size=2, random_state=0),
     model_selection.GridSearchCV(logistic(), {"C": [0.1, 1]}),
 ]  # fmt: skip
 

@@ -87,7 +87,7 @@ FAMILIES = {
     "Binomial": (sm.families.Binomial(), (Y > 0) * 1.0),
     "Poisson": (sm.families.Poisson(), np.round(np.exp(Y))),
     "Gamma": (sm.families.Gamma(), np.exp(Y)),
-    "InverseGaussian": (sm.families.InverseGaussian(), np.exp(Y)),
+    "InverseGaussian": (sm.families.InverseGaussian(), 1 + 0.1 * np.exp(Y)),
     "NegativeBinomial": (sm.families.NegativeBinomial(alpha=0.5), np.round(np.exp(Y))),
     "Tweedie": (sm.families.Tweedie(var_power=1.5), np.exp(Y)),
 }
@@ -133,7 +133,7 @@ def test_results_come_back_from_mlflow_with_their_formula(tmp_path):
     results = sm.load(str(tmp_path / "model"))
     rows = PEOPLE[["plan", "a"]]
     model = convert(results, sample=rows)
-    assert [i.categories for i in model.signature.inputs] == [("basic", "plus", "pro"), None]
+    assert [i.categories for i in model.signature.inputs] == [("basic", "plus", "pro", "nan"), None]
 
 
 @pytest.mark.parametrize("data_in", ["frame", "array"])

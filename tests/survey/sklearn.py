@@ -48,6 +48,12 @@ def one_number() -> pd.DataFrame:
     return numbers()[["a"]]
 
 
+def similarities() -> pd.DataFrame:
+    """Of each row to each row that was trained on: a kernel."""
+    products = numbers().to_numpy() @ numbers().to_numpy().T
+    return pd.DataFrame(products, columns=[f"to{i}" for i in range(ROWS)])
+
+
 def counts() -> pd.DataFrame:
     return numbers().round().astype("int64")
 
@@ -87,6 +93,10 @@ def label() -> Any:
     return np.where(signal() > 0.3, "yes", "no")
 
 
+def zero_or_one() -> Any:
+    return (label() == "yes").astype("int64")
+
+
 def two_labels() -> Any:
     return np.column_stack([signal() > 0.3, numbers()["d"] > 1.5]).astype("int64")
 
@@ -123,30 +133,33 @@ ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
 TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "CategoricalNB": counts,
     "IsotonicRegression": one_number,
+    "KernelCenterer": similarities,
     **dict.fromkeys(("IterativeImputer", "KNNImputer", "MissingIndicator", "SimpleImputer"), holes),
     **dict.fromkeys(("OneHotEncoder", "OrdinalEncoder", "TargetEncoder"), words),
     **dict.fromkeys(("CountVectorizer", "HashingVectorizer", "TfidfVectorizer"), texts),
 }
 
 TARGETS: dict[str, Callable[[], Any]] = {
+    "SelfTrainingClassifier": zero_or_one,
     **dict.fromkeys(("ClassifierChain", "MultiOutputClassifier"), two_labels),
     **dict.fromkeys(
         (
             "CCA", "MultiOutputRegressor", "MultiTaskElasticNet", "MultiTaskElasticNetCV",
-            "MultiTaskLasso", "MultiTaskLassoCV", "PLSCanonical", "PLSSVD", "RegressorChain",
+            "MultiTaskLasso", "MultiTaskLassoCV", "PLSCanonical", "RegressorChain",
         ),
         two_numbers,
     ),
 }  # fmt: skip
 
-# What neither takes nor gives a table: it is fitted to this, and nothing else.
-ALONE: dict[str, Callable[[], Any]] = {
-    "DictVectorizer": lambda: [{"a": 1.0}, {"b": 2.0}],
-    "FeatureHasher": lambda: [{"a": 1.0}, {"b": 2.0}],
-    "LabelBinarizer": label,
-    "LabelEncoder": label,
-    "MultiLabelBinarizer": lambda: [["a"], ["a", "b"]],
-    "PatchExtractor": lambda: np.zeros((2, 6, 6)),
+# What cannot stand in a pipeline of tables: it is fitted to this, and nothing else.
+ALONE: dict[str, Callable[[], tuple[Any, ...]]] = {
+    "DictVectorizer": lambda: ([{"a": 1.0}, {"b": 2.0}],),
+    "FeatureHasher": lambda: ([{"a": 1.0}, {"b": 2.0}],),
+    "LabelBinarizer": lambda: (label(),),
+    "LabelEncoder": lambda: (label(),),
+    "MultiLabelBinarizer": lambda: ([["a"], ["a", "b"]],),
+    "PLSSVD": lambda: (numbers(), two_numbers()),
+    "PatchExtractor": lambda: (np.zeros((2, 6, 6)),),
 }
 
 
@@ -154,10 +167,12 @@ def train(name: str) -> tuple[Any, Any]:
     """The estimator, trained; one that only transforms, before a linear model."""
     estimator = _made(name)
     if name in ALONE:
-        return estimator.fit(ALONE[name]()), numbers()
+        return estimator.fit(*ALONE[name]()), numbers()
     table = TABLES.get(name, numbers)()
     target = TARGETS.get(name, number if _is(estimator, "regressor") else label)()
-    if hasattr(estimator, "predict") or not hasattr(estimator, "transform"):
+    # A stack says what it is, but does not know before it is trained whether it predicts.
+    predicts = hasattr(estimator, "predict") or _is(estimator, "classifier", "regressor")
+    if predicts or not hasattr(estimator, "transform"):
         return estimator.fit(table, target), table
     if "text" in table:
         estimator = make_column_transformer((estimator, "text"))
@@ -181,8 +196,8 @@ def _needed(name: str, parameters: Any) -> bool:
     return parameters["estimator"].default is inspect.Parameter.empty or name.startswith("Self")
 
 
-def _is(estimator: Any, kind: str) -> bool:
-    return bool(estimator.__sklearn_tags__().estimator_type == kind)
+def _is(estimator: Any, *kinds: str) -> bool:
+    return estimator.__sklearn_tags__().estimator_type in kinds
 
 
 _VERSION = ".".join(sklearn.__version__.split(".")[:2])

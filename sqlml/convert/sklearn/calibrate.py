@@ -17,6 +17,8 @@ from sqlml.errors import NotConvertibleError
 if TYPE_CHECKING:
     from sqlml.convert.graph import Graph
 
+_LACKS = "a fold of its training had not all classes."
+
 
 def _calibrated(g: Graph, step: Any, table: Table) -> Result:
     classes = list(step.classes_)
@@ -30,11 +32,10 @@ def _calibrated(g: Graph, step: Any, table: Table) -> Result:
 
 def _calibrated_member(g: Graph, step: Any, member: Any, classes: list[Any], table: Table) -> str:
     decision = decision_of(g, step, member.estimator, predict(g, member.estimator, table))
-    places = [classes.index(c) for c in member.estimator.classes_]
     count = len(classes)
-    if member.method == "temperature":
-        if len(places) < count:
-            raise NotConvertibleError(name_of(step), "a fold of its training had not all classes.")
+    if member.method == "temperature":  # of labels that are texts the member knows the numbers
+        if len(member.estimator.classes_) < count:
+            raise NotConvertibleError(name_of(step), _LACKS)
         return _tempered(g, member, decision, count)
     if member.method not in ("sigmoid", "isotonic"):
         raise NotConvertibleError(
@@ -44,11 +45,12 @@ def _calibrated_member(g: Graph, step: Any, member: Any, classes: list[Any], tab
     if count == 2:
         return two_columns(g, _calibrator(g, member.calibrators[0], decision))
     columns: list[str] = [""] * count
+    places = [classes.index(c) for c in member.estimator.classes_]
     for k, (place, calibrator) in enumerate(zip(places, member.calibrators, strict=True)):
         one = g.node("Gather", decision, g.const([k], "int64"), axis=1)
         columns[place] = _calibrator(g, calibrator, one)
     if "" in columns:
-        raise NotConvertibleError(name_of(step), "a fold of its training had not all classes.")
+        raise NotConvertibleError(name_of(step), _LACKS)
     return normalised(g, g.concat(columns), count)
 
 

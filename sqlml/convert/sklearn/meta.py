@@ -160,14 +160,7 @@ def _output_code(g: Graph, step: Any, table: Table) -> Result:
     Of |y - c|² only -2 y·c + |c|² differs from class to class, and that is what scikit-learn's
     pairwise_distances_argmin compares.
     """
-    answers = []
-    for member in step.estimators_:
-        inner = predict(g, member, table)
-        if inner.task == "regression":
-            assert inner.prediction is not None
-            answers.append(inner.prediction)
-        else:
-            answers.append(decision_of(g, step, member, inner))
+    answers = [decision_of(g, step, e, predict(g, e, table)) for e in step.estimators_]
     codes = np.asarray(step.code_book_, dtype="float64")
     distances = affine(g, g.concat(answers), -2 * codes, (codes**2).sum(axis=1))
     label = g.node("ArgMin", distances, axis=1, keepdims=0, select_last_index=0)

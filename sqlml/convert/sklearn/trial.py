@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sqlml.convert.graph import INT64, Graph
+from sqlml.convert.graph import INT64, STRING, Graph
 from sqlml.convert.sklearn.frame import Part, Result, Table, name_of
 from sqlml.convert.trying import WHOLE, Step
 from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import TypeVar
 
     T = TypeVar("T", Table, Result)
-
 
 
 def _members(step: Any) -> list[tuple[Any, ...]]:
@@ -51,6 +50,8 @@ class Trial(Graph):
         self._steps: list[Step] = []
         self._names: dict[int, str] = {}
         self._within: tuple[str, ...] = ()
+        self._invented: set[str] = set()
+        """Columns of zeros in the place of what a refused step gives."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -79,30 +80,46 @@ class Trial(Graph):
         names = _NAMES.get(name_of(step))
         if names is not None:
             self._names |= {id(inner): str(name) for name, inner, *_ in names(step)}
-        outside = self._within
+        outside: tuple[str, ...] = self._within
         own = self._names.get(id(step), "estimator")
-        self._within = (*outside, own) if self._steps else ()
+        inside = (*outside, own) if self._steps else ()
         at = len(self._steps)
-        self._steps.append(Step(" / ".join(self._within) or WHOLE, name_of(step)))
-        try:
-            return how(self, step, _filled(step, table))
-        except NotConvertibleError as error:
-            reason = error.reason
-        except Exception:  # a step may stumble upon the zeros of a refused one
-            if all(known.converts for known in self._steps):
-                raise
-            reason = _AFTER
-        finally:
-            self._within = outside
-        self._steps[at] = dataclasses.replace(self._steps[at], reason=reason)
+        self._steps.append(Step(" / ".join(inside) or WHOLE, name_of(step)))
+        reasons: list[str] = []
+        for known in self._guesses(_filled(step, table)):
+            self._within = inside
+            try:
+                return how(self, step, known)
+            except NotConvertibleError as error:
+                reasons.append(error.reason)
+            except Exception:  # a step may stumble upon the zeros of a refused one
+                if all(other.converts for other in self._steps):
+                    raise
+            finally:
+                self._within = outside
+        self._steps[at] = dataclasses.replace(self._steps[at], reason=[*reasons, _AFTER][0])
         return instead(step, table)
+
+    def _guesses(self, table: Table) -> Iterator[Table]:
+        """The table; then with texts in the place of a refused step's zeros, which it may give."""
+        yield table
+        texts = tuple(
+            dataclasses.replace(part, tensor=self.cast(part.tensor, STRING), kind="STRING")
+            if part.tensor in self._invented
+            else part
+            for part in table.parts
+        )
+        if texts != table.parts:
+            yield dataclasses.replace(table, parts=texts)
 
     def _no_columns(self, step: Any, table: Table) -> Table:
         try:
             width = len(step.get_feature_names_out())
         except Exception:  # an author's own class may raise anything; the next step knows
             width = 0
-        return Table((Part(self._zeros(max(width, 1), table), width),))
+        zeros = self._zeros(max(width, 1), table)
+        self._invented.add(zeros)
+        return Table((Part(zeros, width),))
 
     def _no_answer(self, step: Any, table: Table) -> Result:
         classes = getattr(step, "classes_", None)
