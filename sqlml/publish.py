@@ -88,7 +88,7 @@ def publish(
     """
     registry.check_name(name, alias)
     model = opened(model)
-    rows = _inputs_only(read_sample(sample, input_names(model)), input_names(model))
+    rows = sample_of(model, sample)
     scoring = convert(model, sample=rows, labels=labels)
     report = verify(scoring, model, rows)
     report.raise_if_different()
@@ -115,6 +115,15 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
     if is_file(source):
         return opened(source, trust_pickle=trust_pickle)
     return registry.open_source(source, trust_pickle=trust_pickle)
+
+
+def sample_of(model: Any, sample: Any) -> Sample:
+    """The author's sample for a model, its columns in the model's own order.
+
+    Raises `SampleError`.
+    """
+    names = input_names(model)
+    return _inputs_only(read_sample(sample, names), names)
 
 
 def read_rows(path: str) -> Any:

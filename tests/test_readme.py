@@ -133,6 +133,8 @@ def classes_in_zoo(extra: str) -> set[str]:
             parts = [model]
             if hasattr(model, "get_params"):
                 parts += model.get_params(deep=True).values()
+            elif hasattr(model, "model"):  # the results of a statsmodels model
+                parts.append(model.model)
             if hasattr(model, "modules"):  # a network, whose layers are modules of PyTorch
                 parts += [*model.modules(), *getattr(model, "layers", ())]
             found |= {type(part).__name__ for part in parts}

@@ -4,7 +4,9 @@ One module per framework, three functions in each:
 
 * `recognises(model)`: whether the model is this framework's, told without importing it;
 * `convert(model, sample)`: the ScoringModel, or `NotConvertibleError`;
-* `answer(model, rows)`: the framework's own answer, which parity compares with.
+* `answer(model, rows)`: the framework's own answer, which parity compares with;
+
+and a fourth, `tried(model, sample)`, where a model has steps: what became of each of them.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ CONVERTERS = {
     "lightgbm": "sqlml.convert.lightgbm",
     "catboost": "sqlml.convert.catboost",
     "sklearn": "sqlml.convert.sklearn",
+    "statsmodels": "sqlml.convert.statsmodels",
     "onnx": "sqlml.convert.ready_made",
 }
 

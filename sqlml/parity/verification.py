@@ -52,6 +52,7 @@ ORDERED_ROWS = 500
 _LIBRARIES = (
     "sqlml", "numpy", "pandas", "pyarrow", "onnx", "onnxruntime", "scikit-learn", "scipy",
     "xgboost", "lightgbm", "catboost", "skl2onnx", "torch", "keras", "tensorflow",
+    "statsmodels", "patsy",
 )  # fmt: skip
 
 

@@ -9,10 +9,11 @@ from .case import Answer, Case, Fitted
 from .catboost_models import CATBOOST
 from .keras_models import KERAS, KERAS_REFUSED
 from .onnx_models import ONNX
-from .refused import REFUSED
+from .refused import REFUSED as OTHERS_REFUSED
 from .sklearn_estimators import ESTIMATORS
 from .sklearn_pipelines import PIPELINES
 from .sklearn_trees import COMBINED, TREES
+from .statsmodels_results import STATSMODELS, STATSMODELS_REFUSED
 from .torch_models import TORCH, TORCH_REFUSED
 
 ZOO: tuple[Case, ...] = (
@@ -24,10 +25,15 @@ ZOO: tuple[Case, ...] = (
     *LIGHTGBM,
     *CATBOOST,
     *ONNX,
+    *STATSMODELS,
     *TORCH,
     *KERAS,
 )
-
-REFUSED = (*REFUSED, *TORCH_REFUSED, *KERAS_REFUSED)
+REFUSED: tuple[Case, ...] = (
+    *OTHERS_REFUSED,
+    *STATSMODELS_REFUSED,
+    *TORCH_REFUSED,
+    *KERAS_REFUSED,
+)
 
 __all__ = ["REFUSED", "ZOO", "Answer", "Case", "Fitted"]

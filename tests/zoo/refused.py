@@ -15,7 +15,7 @@ from sklearn.ensemble import (
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.multioutput import MultiOutputClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, RadiusNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -144,6 +144,11 @@ REFUSED = (
     Case(
         "sklearn-two-labels-wrapped",
         trained(lambda: MultiOutputClassifier(LogisticRegression()), data.numbers, two_labels),
+        why="several labels at once have no place in the output columns",
+    ),
+    Case(
+        "sklearn-two-labels-chained",
+        trained(lambda: ClassifierChain(LogisticRegression()), data.numbers, two_labels),
         why="several labels at once have no place in the output columns",
     ),
     Case(
