@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlml import registry
-from sqlml.convert import convert, input_names
+from sqlml.convert import convert, input_names, sample_of
 from sqlml.errors import SampleError, listed, quoted
 from sqlml.parity import verify
-from sqlml.sample import Sample, read_sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlml.model import ScoringModel
     from sqlml.parity import ParityReport
+    from sqlml.sample import Sample
 
 _SHOWN = 4
 """Inputs that an example spells out; more make it `*`."""
@@ -80,7 +80,7 @@ def publish(
         1
     """
     registry.check_name(name, alias)
-    rows = _inputs_only(read_sample(sample, input_names(model)), input_names(model))
+    rows = _inputs_only(sample_of(model, sample), input_names(model))
     scoring = convert(model, sample=rows)
     report = verify(scoring, model, rows)
     report.raise_if_different()

@@ -150,7 +150,7 @@ def frame(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def published(registry: str) -> Callable[[Case], ScoringModel]:
+def published(registry: str, spark: SparkSession) -> Callable[[Case], ScoringModel]:
     outcomes: dict[Case, ScoringModel | Exception] = {}
 
     def model(case: Case) -> ScoringModel:
@@ -286,7 +286,9 @@ def test_spark_gives_the_frameworks_own_scores(
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=str)
-def test_what_cannot_be_converted_faithfully_is_refused(case: Case, registry: str) -> None:
+def test_what_cannot_be_converted_faithfully_is_refused(
+    case: Case, registry: str, spark: SparkSession
+) -> None:
     """A case that fails here can be published by now: it belongs in the zoo."""
     with pytest.raises((NotConvertibleError, ParityError)):
         sqlml.publish(case.fitted.model, case.id, sample=case.fitted.sample)
@@ -298,4 +300,4 @@ def test_the_zoo_is_large_and_says_each_thing_once() -> None:
     ids = [case.id for case in (*ZOO, *REFUSED)]
     assert len(ZOO) >= 40
     assert len(set(ids)) == len(ids)
-    assert {case.id.split("-")[0] for case in ZOO} == {"sklearn", "xgboost", "lightgbm"}
+    assert {case.id.split("-")[0] for case in ZOO} == {"sklearn", "xgboost", "lightgbm", "spark"}

@@ -5,6 +5,8 @@ One module per framework, three functions in each:
 * `recognises(model)`: whether the model is this framework's, told without importing it;
 * `convert(model, sample)`: the ScoringModel, or `NotConvertibleError`;
 * `answer(model, rows)`: the framework's own answer, which parity compares with.
+
+Where a model's inputs are not among its attributes, the module has `input_names(model)` too.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ CONVERTERS = {
     "xgboost": "sqlml.convert.xgboost",
     "lightgbm": "sqlml.convert.lightgbm",
     "sklearn": "sqlml.convert.sklearn",
+    "spark": "sqlml.convert.spark",
 }
 
 
@@ -70,12 +73,28 @@ def converter_of(model: object) -> Converter:
 
 
 def input_names(model: object) -> list[str] | None:
-    """The names under which the model itself knows its inputs, where it does."""
+    """The names under which the model itself knows its inputs, where it does.
+
+    Raises `NotConvertibleError` for a Spark pipeline whose stages do not tell.
+    """
+    if _of_spark(model):
+        from sqlml.convert.spark import input_names as raw_columns
+
+        return raw_columns(model)
     for attribute in ("feature_names_in_", "feature_names", "feature_name_"):
         names = getattr(model, attribute, None)
         if names is not None and not callable(names):
             return [str(n) for n in names]
     return None
+
+
+def sample_of(model: object, data: Any) -> Sample:
+    """The author's sample in the form that the model's framework takes (see `read_sample`)."""
+    return read_sample(data, input_names(model), nullable=_of_spark(model))
+
+
+def _of_spark(model: object) -> bool:
+    return type(model).__module__.startswith("pyspark.ml.")
 
 
 def convert(model: Any, *, sample: Any) -> ScoringModel:
@@ -96,6 +115,6 @@ def convert(model: Any, *, sample: Any) -> ScoringModel:
     from sqlml.convert.stable import stable
     from sqlml.convert.weightless import without_weightless
 
-    rows = sample if isinstance(sample, Sample) else read_sample(sample, input_names(model))
+    rows = sample if isinstance(sample, Sample) else sample_of(model, sample)
     scoring = converter_of(model).convert(model, rows)
     return dataclasses.replace(scoring, onnx=stable(without_weightless(scoring.onnx)))

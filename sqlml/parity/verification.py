@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import pyarrow as pa
 
-from sqlml.convert import input_names
+from sqlml.convert import sample_of
 from sqlml.errors import ParityError, SampleError, SqlmlError, listed
 from sqlml.parity.backends import idle_inputs, other_bits, raw_results
 from sqlml.parity.compare import Difference, Expected, differences
@@ -26,7 +26,7 @@ from sqlml.parity.provenance import facts_of
 from sqlml.parity.report import BOUNDS, ParityReport, WorstRow
 from sqlml.parity.rows import arrow_columns
 from sqlml.parity.splits import split_groups
-from sqlml.sample import Sample, read_sample
+from sqlml.sample import Sample
 from sqlml.score import Scorer
 from sqlml.score.outputs import derive
 
@@ -76,7 +76,7 @@ def verify(scoring_model: ScoringModel, model: Any, sample: Any) -> ParityReport
     >>> report.ok, report.rejected
     (True, {'x0': ('missing values', 'infinity')})
     """
-    rows = sample if isinstance(sample, Sample) else read_sample(sample, input_names(model))
+    rows = sample if isinstance(sample, Sample) else sample_of(model, sample)
     original = Original(model, rows)
     known, seconds = _on_sample(original)
 

@@ -6,10 +6,11 @@ must not be published. There is no third kind: a case moves when a converter is 
 
 from .boosters import LIGHTGBM, XGBOOST
 from .case import Answer, Case, Fitted
-from .refused import REFUSED
+from .refused import REFUSED as OTHERS_REFUSED
 from .sklearn_estimators import ESTIMATORS
 from .sklearn_pipelines import PIPELINES
 from .sklearn_trees import COMBINED, TREES
+from .spark_ml import SPARK_ML, SPARK_ML_REFUSED
 
 ZOO: tuple[Case, ...] = (
     *ESTIMATORS,
@@ -18,6 +19,8 @@ ZOO: tuple[Case, ...] = (
     *PIPELINES,
     *XGBOOST,
     *LIGHTGBM,
+    *SPARK_ML,
 )
+REFUSED: tuple[Case, ...] = (*OTHERS_REFUSED, *SPARK_ML_REFUSED)
 
 __all__ = ["REFUSED", "ZOO", "Answer", "Case", "Fitted"]
