@@ -111,7 +111,7 @@ def _line(name: str, scoring: sqlml.ScoringModel, table: DataFrame, spark: Spark
     made = prepared.formula
     assert made is not None
     roots = (*made.outputs, made.taken)
-    estimate = bytecode(roots, shared(roots))
+    estimate = bytecode(made, shared(roots))
     scored = _scored(prepared, table, spark)
     score = "probability" if scoring.task == "classification" else "prediction"
     every = [o.name for o in scoring.signature.outputs]
@@ -134,7 +134,9 @@ def _scored(prepared: Prepared, table: DataFrame, spark: SparkSession) -> DataFr
     assert prepared.formula is not None
     inputs = prepared.model.signature.inputs
     casts = {i: f"CAST({quoted(f.name)} AS {f.wire})" for i, f in enumerate(inputs)}
-    read = tuple((i, casts[i]) for i in prepared.formula.inputs)
+    read = tuple(
+        (i, casts[i], f"CAST({quoted(inputs[i].name)} AS BIGINT)") for i in prepared.formula.inputs
+    )
     chain, results = steps(prepared.formula, read, "m", fused=True)
     plan = internals.compute(
         table._jdf.queryExecution().analyzed(),
@@ -142,6 +144,8 @@ def _scored(prepared: Prepared, table: DataFrame, spark: SparkSession) -> DataFr
         results,
         lambda fields: outputs.derive(prepared.model, fields),
         spark,
+        fused=True,
+        small=False,
     )
     made = spark._jvm.org.apache.spark.sql.classic.Dataset.ofRows(spark._jsparkSession, plan)
     return ClassicDataFrame(made, spark)

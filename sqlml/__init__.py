@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from sqlml.publish import PublishedModel as PublishedModel
     from sqlml.publish import publish as publish
     from sqlml.registry import load as load
-    from sqlml.spark import install as install
-    from sqlml.spark import register as register
-    from sqlml.spark import udf as udf
+    from sqlml.spark.installation import install as install
+    from sqlml.spark.registration import register as register
+    from sqlml.spark.registration import udf as udf
 
 __version__ = "0.1.0"
 
@@ -38,12 +38,12 @@ _HOMES = {
     "ScoringModel": "sqlml.model",
     "SqlmlError": "sqlml.errors",
     "convert": "sqlml.convert",
-    "install": "sqlml.spark",
+    "install": "sqlml.spark.installation",
     "load": "sqlml.registry",
     "publish": "sqlml.publish",
-    "register": "sqlml.spark",
+    "register": "sqlml.spark.registration",
     "to_sql": "sqlml.compile.export",
-    "udf": "sqlml.spark",
+    "udf": "sqlml.spark.registration",
     "verify": "sqlml.parity",
 }
 __all__ = sorted([*_HOMES, "__version__"])

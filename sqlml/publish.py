@@ -12,9 +12,9 @@ from sqlml.errors import SampleError, listed, quoted
 from sqlml.parity import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from sqlml.model import ScoringModel
+    from sqlml.model import Label, ScoringModel
     from sqlml.parity import ParityReport
     from sqlml.sample import Sample
 
@@ -63,13 +63,15 @@ def publish(
     sample: Any,
     alias: str | None = None,
     description: str | None = None,
+    labels: Iterable[Label] | None = None,
 ) -> PublishedModel:
     """Convert a trained model, prove that it scores as before, and publish it as `name`.
 
     `sample`: some hundred rows of the training data without the target, as a pandas
     DataFrame, a NumPy array, a pyarrow Table or a Spark DataFrame. It gives the inputs
     their names and types, and the comparison its rows. `alias="champion"` makes the new
-    version the one that the bare name means.
+    version the one that the bare name means. `labels`: of a network that classifies, in the
+    order of its probabilities; other models know their labels.
     Nothing is written unless every step before succeeded. Raises `ParityError` where
     scores differ, `NotConvertibleError`, `SampleError`, `ReferenceNotAllowedError` or
     `ArgumentError` for a name or alias, and `RegistryUnavailableError`.
@@ -81,7 +83,7 @@ def publish(
     """
     registry.check_name(name, alias)
     rows = _inputs_only(sample_of(model, sample), input_names(model))
-    scoring = convert(model, sample=rows)
+    scoring = convert(model, sample=rows, labels=labels)
     report = verify(scoring, model, rows)
     report.raise_if_different()
     scoring = dataclasses.replace(scoring, signature=report.signature)

@@ -25,11 +25,13 @@ class Column:
 
     name: str
     type: str
-    """The Spark SQL type (a key of `types.SCALARS`)."""
+    """The Spark SQL type: a key of `types.SCALARS`, or an ARRAY of numbers."""
     missing: Any
     """What stands for a missing value in this column, as the original met it: None or NaN."""
     categorical: bool = False
     """A pandas `category` column: `type` is that of its categories."""
+    width: int | None = None
+    """The elements of each array, where the column holds arrays of numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,8 @@ def _column(name: str, values: pd.Series[Any]) -> Column:
         kind = "BOOLEAN"
     elif isinstance(dtype, pd.StringDtype):
         kind, missing = "STRING", dtype.na_value
+    elif dtype.kind == "O" and _holds_arrays(values):
+        return _array_column(name, values)
     elif dtype.kind == "O":
         kind, missing = _object_column(name, values)
     else:
@@ -164,6 +168,30 @@ def _column(name: str, values: pd.Series[Any]) -> Column:
             "inputs. Give numbers, booleans or strings."
         )
     return Column(name, kind, missing)
+
+
+def _holds_arrays(values: pd.Series[Any]) -> bool:
+    import numpy as np
+
+    return any(isinstance(v, list | tuple | np.ndarray) for v in values)
+
+
+def _array_column(name: str, values: pd.Series[Any]) -> Column:
+    """A column of arrays of numbers, all of one length."""
+    import numpy as np
+
+    try:
+        together = np.stack([np.asarray(v) for v in values])
+    except ValueError:
+        together = np.empty(0, dtype=object)
+    if together.ndim != 2 or together.dtype.kind not in "fiu":
+        raise SampleError(
+            f"Column {name!r} of the sample holds arrays which are not all of numbers and of one "
+            "length, and has no place in a model's inputs."
+        )
+    single = together.dtype.kind == "f" and together.dtype.itemsize <= 4
+    kind = "BIGINT" if together.dtype.kind in "iu" else "FLOAT" if single else "DOUBLE"
+    return Column(name, f"ARRAY<{kind}>", float("nan"), width=together.shape[1])
 
 
 def _object_column(name: str, values: pd.Series[Any]) -> tuple[str, Any]:

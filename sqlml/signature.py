@@ -22,7 +22,8 @@ class Input:
     name: str
     """The author's own column name: any text."""
     type: str
-    """The Spark SQL type that a column must have or widen to (a key of `types.SCALARS`)."""
+    """The Spark SQL type that a column must have or widen to: a key of `types.SCALARS`, or an
+    ARRAY of numbers."""
     wire: str
     """The Spark SQL type of the graph's tensor: what Spark casts the column to before it
     leaves the JVM. A BIGINT that may be missing travels as a DOUBLE with NaN."""
@@ -35,6 +36,9 @@ class Input:
     categories: tuple[Category, ...] | None = None
     """The only values that the original scores, else it raises and such a row scores NULL.
     None: every value is scored."""
+    width: int | None = None
+    """The elements of an ARRAY, which stand in one tensor; NULL, or an array of another length,
+    scores NULL. None for a type that is no array."""
 
     @property
     def takes_everything(self) -> bool:

@@ -71,6 +71,15 @@ def sql_type(spark_name: str) -> str:
     return _SPARK_NAMES.get(name, name)
 
 
+def element_of(kind: str) -> str | None:
+    """The type of an array's elements; None for a type that is no array.
+
+    >>> element_of("ARRAY<FLOAT>"), element_of("FLOAT")
+    ('FLOAT', None)
+    """
+    return kind[6:-1] if kind.startswith("ARRAY<") else None
+
+
 def widens(found: str, expected: str) -> bool:
     """Whether every value of type `found` keeps its meaning as an `expected`.
 
@@ -81,9 +90,14 @@ def widens(found: str, expected: str) -> bool:
     (True, False, False)
     >>> widens("BOOLEAN", "DOUBLE"), widens("DECIMAL(9,0)", "INT"), widens("BIGINT", "FLOAT")
     (True, True, False)
+    >>> widens("ARRAY<INT>", "ARRAY<DOUBLE>"), widens("DOUBLE", "ARRAY<DOUBLE>")
+    (True, False)
     """
     if found in (expected, "VOID"):
         return True
+    elements = element_of(found), element_of(expected)
+    if elements[0] and elements[1]:
+        return widens(elements[0], elements[1])
     if expected not in NUMBERS:
         return False
     if found == "BOOLEAN":

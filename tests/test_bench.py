@@ -31,19 +31,22 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shown(home: Path) -> str:
-    """What a run on very few rows prints: one workload in Spark, one without."""
+    """What two runs on very few rows print: one workload in Spark, one without."""
     environment = {k: v for k, v in os.environ.items() if "MLFLOW" not in k} | {"COLUMNS": "200"}
-    command = [SQLML, "bench", "1", "3", "--rows-scale", "0.001", "--repeat", "2"]
-    done = subprocess.run(
-        command, cwd=home, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    told = ""
+    for number in ("1", "3"):
+        command = [SQLML, "bench", number, "--rows-scale", "0.001", "--repeat", "2"]
+        done = subprocess.run(
+            command, cwd=home, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        told += done.stdout
+    return told
 
 
 @pytest.fixture(scope="module")
 def rows(shown: str, home: Path) -> list[dict[str, str]]:
-    """The rows of the CSV file."""
+    """The rows of the CSV file, which has both runs."""
     with (home / "sqlml-bench" / "bench.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
@@ -67,6 +70,17 @@ def test_those_that_are_ours_took_part(rows: list[dict[str, str]]) -> None:
     assert {("1", "pandas UDF"), ("1", "predict_batch_udf"), ("1", "Spark ML")} <= measured
     assert ("1", "Arrow UDF + ONNX Runtime") in measured
     assert {("3", "sqlml trees"), ("3", "ONNX Runtime"), ("3", "its own library")} <= measured
+
+
+def test_the_file_is_read_as_it_was_written(
+    rows: list[dict[str, str]], home: Path, tmp_path: Path
+) -> None:
+    written = report.read_csv(home / "sqlml-bench" / "bench.csv")
+    assert {(r.rows_scale, r.workload) for r in written} == {(0.001, 1), (0.001, 3)}
+    report.write_csv(written, tmp_path / "again.csv")
+    assert report.read_csv(tmp_path / "again.csv") == written
+    assert any(r.targets for r in written)
+    assert report.read_csv(tmp_path / "absent.csv") == []
 
 
 def test_ratios_are_of_the_measured_medians(rows: list[dict[str, str]]) -> None:

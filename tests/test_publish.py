@@ -75,7 +75,7 @@ def test_a_model_that_scores_differently_is_not_published(churn, customers, monk
     module = importlib.import_module("sqlml.publish")  # sqlml.publish itself is the function
     convert = module.convert
 
-    def wrong(model, *, sample):
+    def wrong(model, *, sample, labels):
         other = LogisticRegression().fit(sample.frame, np.arange(len(sample)) % 2 == 0)
         scoring = convert(model, sample=sample)
         return dataclasses.replace(scoring, onnx=convert(other, sample=sample).onnx)

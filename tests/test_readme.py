@@ -137,6 +137,8 @@ def classes_in_zoo(extra: str) -> set[str]:
             if hasattr(model, "get_params"):
                 parts += model.get_params(deep=True).values()
             parts += getattr(model, "stages", ())
+            if hasattr(model, "modules"):  # a network, whose layers are modules of PyTorch
+                parts += [*model.modules(), *getattr(model, "layers", ())]
             found |= {type(part).__name__ for part in parts}
     if extra == "spark":
         found |= {name.removesuffix("Model") for name in found}

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 
 import sqlml
 from sqlml.compile import BACKENDS, prepare
+from sqlml.convert import CONVERTERS
 from sqlml.errors import ModelNotFoundError, NotCompilableError, NotConvertibleError, ParityError
 from sqlml.score import Scorer
 from sqlml.score.outputs import derive
@@ -146,7 +147,26 @@ def frame(columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pd.DataFrame:
     return pd.DataFrame(found, dtype=object)
 
 
+def with_nan_of(engine: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """The scores of a pandas UDF, whose NaN is NULL: pandas has one missing value for both."""
+    return pd.DataFrame(
+        {
+            name: [
+                nan if found is None and isinstance(nan, float) and nan != nan else found
+                for found, nan in zip(scores[name], engine[name], strict=True)
+            ]
+            for name in scores
+        },
+        dtype=object,
+    )
+
+
 # What the cases share: each is published, and its rows become a view, once.
+
+
+def publish(case: Case) -> None:
+    fitted = case.fitted
+    sqlml.publish(fitted.model, case.id, sample=fitted.sample, labels=fitted.labels)
 
 
 @pytest.fixture(scope="session")
@@ -156,7 +176,7 @@ def published(registry: str, spark: SparkSession) -> Callable[[Case], ScoringMod
     def model(case: Case) -> ScoringModel:
         if case not in outcomes:
             try:
-                sqlml.publish(case.fitted.model, case.id, sample=case.fitted.sample)
+                publish(case)
                 outcomes[case] = sqlml.load(case.id)
             except Exception as error:  # raised again by every test of the case
                 outcomes[case] = error
@@ -278,6 +298,8 @@ def test_spark_gives_the_frameworks_own_scores(
 ) -> None:
     model = published(case)
     scores = PATHS[path](spark, case, model, view(case))
+    if path == "pandas-function":
+        scores = with_nan_of(engine_scores(case), scores)
     assert_parity(scores, case, model)
     if path in IN_PYTHON or prepare(model).backend != "sql":
         assert_same(scores, engine_scores(case))
@@ -291,7 +313,7 @@ def test_what_cannot_be_converted_faithfully_is_refused(
 ) -> None:
     """A case that fails here can be published by now: it belongs in the zoo."""
     with pytest.raises((NotConvertibleError, ParityError)):
-        sqlml.publish(case.fitted.model, case.id, sample=case.fitted.sample)
+        publish(case)
     with pytest.raises(ModelNotFoundError):
         sqlml.load(case.id)
 
@@ -300,4 +322,4 @@ def test_the_zoo_is_large_and_says_each_thing_once() -> None:
     ids = [case.id for case in (*ZOO, *REFUSED)]
     assert len(ZOO) >= 40
     assert len(set(ids)) == len(ids)
-    assert {case.id.split("-")[0] for case in ZOO} == {"sklearn", "xgboost", "lightgbm", "spark"}
+    assert {case.id.split("-")[0] for case in ZOO} == set(CONVERTERS)

@@ -35,9 +35,10 @@ def run(
 ) -> list[Row]:
     """Measure the workloads of these numbers, all where there are none, and return the rows.
 
-    `directory` gets `bench.csv` and `bench.png`; data, models and registry live there while
-    it runs. `rows_scale` multiplies the rows that are scored. What goes on is told on
-    `console`, by default stderr. A contestant that cannot take part has a row that says why.
+    `directory` gets `bench.csv` and `bench.png`, in which other workloads of an earlier run keep
+    their place; data, models and registry live there while it runs. `rows_scale` multiplies the
+    rows that are scored. What goes on is told on `console`, by default stderr. A contestant that
+    cannot take part has a row that says why.
 
     >>> rows = run([1], rows_scale=0.01)                                # doctest: +SKIP
     """
@@ -54,6 +55,7 @@ def run(
     tell = console or Console(stderr=True, highlight=False, soft_wrap=True)
     stage = Stage(home, seed=seed, rows_scale=rows_scale, repeat=repeat, console=tell)
     results: list[Result] = []
+    kept = report.read_csv(home / "bench.csv")
     with work_in(home):
         try:
             for workload in WORKLOADS:
@@ -61,13 +63,14 @@ def run(
                     continue
                 stage.say(f"workload {workload.number}: {workload.title}")
                 results += _measure(stage, workload)
+                kept = [row for row in kept if row.workload != workload.number]
                 # A run takes an hour: what it has found is there when it is interrupted.
-                report.write_csv(report.rows(results), home / "bench.csv")
+                report.write_csv([*kept, *report.rows(results, rows_scale)], home / "bench.csv")
         finally:
             stage.stop_spark()
-    made = report.rows(results)
+    made = report.rows(results, rows_scale)
     try:
-        chart.draw(made, home / "bench.png")
+        chart.draw(report.read_csv(home / "bench.csv"), home / "bench.png")
     except ImportError as error:
         stage.say(f"no chart: {reason(error)}")
     return made

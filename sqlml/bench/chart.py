@@ -85,8 +85,7 @@ def _lines(axis: Any, rows: Sequence[Row]) -> None:
     for scale in (axis.xaxis, axis.yaxis):
         scale.set_major_formatter(lambda value, _: f"{value:g}")
         scale.set_minor_formatter(lambda *_: "")
-    axis.set_title(f"{_SWEEP}. XGBoost of depth {depth}: seconds by number of trees", fontsize=10,
-                   loc="left")  # fmt: skip
+    axis.set_title(f"{_SWEEP}. XGBoost, depth {depth}: seconds by trees", fontsize=10, loc="left")
     axis.legend(fontsize=7)
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)

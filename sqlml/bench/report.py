@@ -42,9 +42,10 @@ class Row:
     """What the issue asks for, with what was found, and met or missed."""
     largest_error: float | None
     note: str
+    rows_scale: float = 1.0
 
 
-def rows(results: Sequence[Result]) -> list[Row]:
+def rows(results: Sequence[Result], rows_scale: float = 1.0) -> list[Row]:
     """Every result with its ratio and its targets.
 
     >>> made = [Result(1, "x", "sqlml", values=(1.0, 2.0, 3.0)), Result(1, "x", "a", values=(6.0,))]
@@ -52,7 +53,7 @@ def rows(results: Sequence[Result]) -> list[Row]:
     [('a', 6.0, 3.0), ('sqlml', 2.0, 1.0)]
     """
     return [
-        row
+        dataclasses.replace(row, rows_scale=rows_scale)
         for workload in WORKLOADS
         for case, of_case in _by_case(results, workload)
         for row in _rows(workload, case, of_case)
@@ -168,10 +169,34 @@ def as_dicts(made: Sequence[Row]) -> list[dict[str, Any]]:
     return [dataclasses.asdict(row) for row in made]
 
 
+_NUMBERS = ("workload", "median", "low", "high", "repetitions", "ratio", "largest_error",
+            "rows_scale")  # fmt: skip
+_WHOLE = ("workload", "repetitions")
+_BETWEEN = "; "
+
+
 def write_csv(made: Sequence[Row], file: Path) -> None:
+    """The rows, in the order of the workloads."""
     names = [field.name for field in dataclasses.fields(Row)]
     with file.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, names)
         writer.writeheader()
-        for row in as_dicts(made):
-            writer.writerow({**row, "targets": "; ".join(row["targets"])})
+        for row in as_dicts(sorted(made, key=lambda row: row.workload)):
+            writer.writerow({**row, "targets": _BETWEEN.join(row["targets"])})
+
+
+def read_csv(file: Path) -> list[Row]:
+    """What `write_csv` wrote; nothing where there is no file."""
+    if not file.exists():
+        return []
+    with file.open(newline="") as stream:
+        return [_row(facts) for facts in csv.DictReader(stream)]
+
+
+def _row(facts: dict[str, str]) -> Row:
+    found: dict[str, Any] = dict(facts)
+    for name in _NUMBERS:
+        kind = int if name in _WHOLE else float
+        found[name] = kind(facts[name]) if facts[name] else None
+    found["targets"] = tuple(facts["targets"].split(_BETWEEN)) if facts["targets"] else ()
+    return Row(**found)

@@ -54,7 +54,7 @@ class Stage:
     @cached_property
     def spark(self) -> SparkSession:
         """Started when it is needed, with PREDICT."""
-        from sqlml.spark import install
+        from sqlml.spark.installation import install
         from sqlml.spark.session import local_session
 
         spark = local_session(

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import onnx
 
-from sqlml.compile.cost import BUDGET, bytecode
+from sqlml.compile.codes import Coded, coded
+from sqlml.compile.cost import BUDGET, bytecode, inputs_bytecode
 from sqlml.compile.forest import program
 from sqlml.compile.formula import Formula, formula, walk
 from sqlml.compile.pruning import pruned
@@ -25,7 +26,7 @@ from sqlml.compile.usage import inputs_given
 from sqlml.errors import ArgumentError, NotCompilableError, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sqlml.compile.facts import Fact
     from sqlml.model import ScoringModel
@@ -66,42 +67,48 @@ class Prepared:
     """What the engine of a worker runs."""
     key: str = ""
     """The identity of the program."""
+    texts: Mapping[int, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    """For `trees` and `onnx`: the inputs that the program takes as numbers, see `codes`."""
 
 
 def prepare(
     model: ScoringModel,
     facts: Mapping[int, Fact] | None = None,
     backend: str | None = None,
+    *,
+    plain: bool = False,
 ) -> Prepared:
     """The model, ready for the backend that is best for it, or for a given one.
 
     `facts`: what a query's filters say of the inputs, by number; the result is then right for
-    rows of which they hold.
+    rows of which they hold. `plain`: a Python worker gets texts as texts.
     Raises `NotCompilableError` where a given backend has no form for the model, and names the
     operator, and `ArgumentError` for a backend that there is not.
     """
     if backend is not None and backend not in BACKENDS:
         raise ArgumentError(f"There is no backend {backend!r}; there are {listed(BACKENDS)}.")
     known = dict(facts or {})
-    key = (model.key, backend, tuple(sorted(known.items(), key=lambda item: item[0])))
+    key = (model.key, backend, plain, tuple(sorted(known.items(), key=lambda item: item[0])))
     with _lock:
         if key not in _made:
-            _made[key] = _prepared(model, known, backend)
+            _made[key] = _prepared(model, known, backend, plain)
             if len(_made) > _KEPT:
                 _made.popitem(last=False)
         _made.move_to_end(key)
         return _made[key]
 
 
-def prepare_for_python(model: ScoringModel) -> Prepared:
+def prepare_for_python(model: ScoringModel, *, plain: bool = False) -> Prepared:
     """The model, ready for the better of the backends that work in Python."""
     try:
-        return prepare(model, backend="trees")
+        return prepare(model, backend="trees", plain=plain)
     except NotCompilableError:
-        return prepare(model, backend="onnx")
+        return prepare(model, backend="onnx", plain=plain)
 
 
-def _prepared(model: ScoringModel, facts: Mapping[int, Fact], backend: str | None) -> Prepared:
+def _prepared(
+    model: ScoringModel, facts: Mapping[int, Fact], backend: str | None, plain: bool
+) -> Prepared:
     if backend == "sql":
         made = formula(model, facts)
         if (size := _operations(made)) > MOST_OPERATIONS:
@@ -111,9 +118,9 @@ def _prepared(model: ScoringModel, facts: Mapping[int, Fact], backend: str | Non
             )
         return _as_sql(model, made)
     if backend == "trees":
-        return _as_trees(model, facts)
+        return _as_trees(model, facts, plain)
     if backend == "onnx":
-        return _as_onnx(model, "asked for")
+        return _as_onnx(model, "asked for", plain)
     try:
         made = formula(model, facts)
     except NotCompilableError as error:
@@ -126,11 +133,11 @@ def _prepared(model: ScoringModel, facts: Mapping[int, Fact], backend: str | Non
         if _operations(made) <= MOST_OPERATIONS and _has_few_trees(model):
             return candidate
     try:
-        return prepare(model, facts, backend="trees")
+        return prepare(model, facts, backend="trees", plain=plain)
     except NotCompilableError as error:
         if _has_trees(model):
-            return _as_onnx(model, _told(error))
-    return _as_onnx(model, why_not_sql)
+            return _as_onnx(model, _told(error), plain)
+    return _as_onnx(model, why_not_sql, plain)
 
 
 def _operations(made: Formula) -> int:
@@ -142,29 +149,26 @@ def _told(error: NotCompilableError) -> str:
 
 
 def _as_sql(model: ScoringModel, made: Formula) -> Prepared:
-    roots = (*made.outputs, made.taken)
-    size = bytecode(roots, shared(roots))
+    size = bytecode(made, shared((*made.outputs, made.taken)))
     fused = size <= BUDGET
     where = "within" if fused else "beyond"
     reason = (
         f"an expression over {_count(len(made.inputs), 'input')}, about {size:,} bytes of "
         f"generated code, {where} the {BUDGET:,} of whole-stage code"
     )
+    size += inputs_bytecode(made)
     return Prepared(model, "sql", reason, made.inputs, formula=made, fused=fused, size=size)
 
 
-def _as_trees(model: ScoringModel, facts: Mapping[int, Fact]) -> Prepared:
+def _as_trees(model: ScoringModel, facts: Mapping[int, Fact], plain: bool) -> Prepared:
     smaller = pruned(model, facts)
     if facts and smaller is model:
-        return prepare(model, backend="trees")
-    made = program(smaller)
+        return prepare(model, backend="trees", plain=plain)
     trees, splits = _size(smaller)
     reason = f"{_count(trees, 'tree')} with {_count(splits, 'split')}, in the tree kernel"
     if smaller is not model:
         reason += f"; of {_count(_size(model)[1], 'split')} the query's filters decide the rest"
-    inputs = inputs_given(smaller)
-    key = f"{smaller.key} trees {inputs}"
-    return Prepared(smaller, "trees", reason, inputs, program=made, key=key)
+    return _in_python(smaller, "trees", reason, program, plain)
 
 
 def _size(model: ScoringModel) -> tuple[int, int]:
@@ -181,11 +185,22 @@ def _size(model: ScoringModel) -> tuple[int, int]:
     return trees, splits
 
 
-def _as_onnx(model: ScoringModel, reason: str) -> Prepared:
-    inputs = inputs_given(model)
-    return Prepared(
-        model, "onnx", reason, inputs, program=model.onnx, key=f"{model.key} onnx {inputs}"
-    )
+def _as_onnx(model: ScoringModel, reason: str, plain: bool) -> Prepared:
+    return _in_python(model, "onnx", reason, lambda made: made.onnx, plain)
+
+
+def _in_python(
+    model: ScoringModel,
+    backend: Backend,
+    reason: str,
+    program_of: Callable[[ScoringModel], bytes],
+    plain: bool,
+) -> Prepared:
+    outside = Coded(model, {}) if plain else coded(model)
+    made, inputs = outside.model, inputs_given(model)
+    key = f"{made.key} {backend} {inputs}"
+    texts = {i: outside.texts[i] for i in inputs if i in outside.texts}
+    return Prepared(made, backend, reason, inputs, program=program_of(made), key=key, texts=texts)
 
 
 def _has_few_trees(model: ScoringModel) -> bool:

@@ -11,12 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlml.compile.formula import walk
-from sqlml.compile.text import CHOICES
+from sqlml.compile.text import CHOICES, is_dense, places
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sqlml.compile.expressions import Expr
+    from sqlml.compile.formula import Formula
 
 BUDGET = 6_000
 """Bytes that a model may take of a stage's 8,000: the rest is the query's own."""
@@ -51,6 +52,12 @@ _MAP = 160
 """A lookup that is a map: its table is an object, and no code."""
 _FLOAT_MAP = 500
 """The same for a key that is a float: a whole number is looked for as such."""
+_ARRAY = 140
+"""A lookup by a place."""
+_PLACE = 70
+"""A whole number as a place, which stands with the inputs."""
+_CONVERTED = 200
+"""A number of another type as a place, each time that it is looked for."""
 _PER_LABEL = 90
 """A probability among several: it is put into an array, and the greatest is looked for."""
 _PER_MODEL = 120
@@ -88,26 +95,34 @@ def is_small(size: int, columns: int) -> bool:
     return size + _PER_COLUMN * columns <= BUDGET
 
 
-def bytecode(outputs: Sequence[Expr], known: Sequence[Expr] = ()) -> int:
-    """About how many bytes the outputs take, what is `known` being computed once."""
-    columns = set(known)
+def bytecode(made: Formula, known: Sequence[Expr] = ()) -> int:
+    """About how many bytes a formula takes, what is `known` being computed once."""
+    outputs = (*made.outputs, made.taken)
+    columns, looked_up = set(known), places(made.outputs, made.taken, made.whole)
     total = 0
     for root in (*known, *outputs):
         stack = list(root.args) if root in columns else [root]
-        total += _of(root) if root in columns else 0
+        total += _of(root, looked_up) if root in columns else 0
         while stack:
             x = stack.pop()
             if x not in columns:
-                total += _of(x)
+                total += _of(x, looked_up)
                 stack.extend(x.args)
     inputs = sum(x.op == "input" for x in walk(outputs))
-    cells = len(outputs) - 1  # the last one says whether the row is taken
+    cells = len(made.outputs)
     return total + _PER_MODEL + _PER_INPUT * inputs + (_PER_LABEL * cells if cells > 2 else 0)
 
 
-def _of(x: Expr) -> int:
+def inputs_bytecode(made: Formula) -> int:
+    """About how many more the inputs take, which stand with the scan or in their own method."""
+    return _PLACE * len(places(made.outputs, made.taken, made.whole))
+
+
+def _of(x: Expr, looked_up: Collection[Expr]) -> int:
     if x.op == "lookup":
         keys = len(x.value.entries)
+        if keys > CHOICES and is_dense([k for k in x.value.entries if k == k]):
+            return _ARRAY if x.args[0] in looked_up else _ARRAY + _CONVERTED
         if keys > CHOICES:
             return _FLOAT_MAP if x.args[0].dtype.startswith("float") else _MAP
         return _CHOICE + _PER_KEY * keys

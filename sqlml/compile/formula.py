@@ -11,6 +11,7 @@ import onnx
 from sqlml import types
 from sqlml.compile.expressions import Arena, Expr
 from sqlml.compile.operators import read_graph
+from sqlml.errors import NotCompilableError
 from sqlml.signature import MISSING_STRING
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Formula:
     fields: tuple[Field, ...]
     taken: Expr
     """Whether the model takes the row at all; where it does not, every field is NULL."""
+    whole: frozenset[int] = frozenset()
+    """The inputs, by number, that are whole numbers in SQL."""
 
     @property
     def outputs(self) -> tuple[Expr, ...]:
@@ -58,6 +61,9 @@ def formula(model: ScoringModel, facts: Mapping[int, Fact] | None = None) -> For
     arena = Arena()
     proto = onnx.load_from_string(model.onnx)
     fields = model.signature.inputs
+    arrays = [field.name for field in fields if field.width is not None]
+    if arrays:
+        raise NotCompilableError(f"Input {arrays[0]!r} is an ARRAY, which has no form in SQL.")
     initialised = {t.name for t in proto.graph.initializer}
     names = [i.name for i in proto.graph.input if i.name not in initialised]
     inputs = [arena.input(i, numpy_name(f.wire)) for i, f in enumerate(fields)]
@@ -76,7 +82,8 @@ def formula(model: ScoringModel, facts: Mapping[int, Fact] | None = None) -> For
     for field, x in zip(fields, inputs, strict=True):
         if x not in finite:
             tests.append(_taken(arena, field, x))
-    plain = Formula(tuple(made), arena.balanced("and", tests))
+    whole = frozenset(i for i, field in enumerate(fields) if field.type in types.INTEGERS)
+    plain = Formula(tuple(made), arena.balanced("and", tests), whole)
     return _specialised(plain, facts) if facts else plain
 
 
@@ -93,7 +100,7 @@ def _specialised(plain: Formula, facts: Mapping[int, Fact]) -> Formula:
         else:
             work += [(x, True), *((a, False) for a in x.args)]
     fields = tuple(Field(f.output, tuple(made[c] for c in f.cells)) for f in plain.fields)
-    return Formula(fields, made[plain.taken])
+    return Formula(fields, made[plain.taken], plain.whole)
 
 
 _FLOATS = ("float32", "float64")

@@ -36,8 +36,12 @@ def pruned(model: ScoringModel, facts: Mapping[int, Fact]) -> ScoringModel:
         return model
     proto = onnx.load_from_string(model.onnx)
     cut = Cut(proto)
-    wires = [numpy_name(f.wire) for f in model.signature.inputs]
-    known = {cut.inputs[i]: (wires[i], fact) for i, fact in facts.items()}
+    fields = model.signature.inputs
+    known = {
+        cut.inputs[i]: (numpy_name(fields[i].wire), fact)
+        for i, fact in facts.items()
+        if fields[i].width is None
+    }
     total = gone = 0
     for node in cut.ensembles:
         if node.op_type == "TreeEnsemble":

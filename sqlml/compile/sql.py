@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from sqlml.compile.formula import walk
 from sqlml.compile.guard import witness
-from sqlml.compile.text import SQL_TYPES, Writer, literal, shared, written_size
+from sqlml.compile.text import (
+    SQL_TYPES,
+    Writer,
+    literal,
+    place,
+    places,
+    shared,
+    written_size,
+)
 from sqlml.errors import NotCompilableError
 from sqlml.signature import MISSING_STRING
 
@@ -27,20 +35,27 @@ Columns = dict[str, str]
 
 @functools.lru_cache(maxsize=64)
 def steps(
-    formula: Formula, read: tuple[tuple[int, str], ...], mark: str, *, fused: bool
+    formula: Formula, read: tuple[tuple[int, str, str], ...], mark: str, *, fused: bool
 ) -> tuple[list[Columns], Columns]:
     """A formula as a chain of SELECTs, each over those before, and the raw results over them all.
 
-    `read`: for each input that the formula reads, the SQL text of it in its wire type. The
+    `read`: for each input that the formula reads, the SQL text of it in its wire type and, of a
+    whole number, as a BIGINT. The
     names made here begin with `mark`. What is used more than once is a column of its own.
     Where it is not `fused`, each SELECT keeps itself out of whole-stage code.
     """
-    inputs, columns = _inputs(formula), dict(read)
+    inputs = _inputs(formula)
+    columns = {index: text for index, text, _ in read}
+    numbers = {index: text for index, _, text in read}
     names: dict[int, str] = {}
     first: Columns = {}
+    looked_up = places(formula.outputs, formula.taken, formula.whole)
     for index, x in inputs.items():
         names[index] = f"{mark}_{index}"
-        first[names[index]] = not_null(columns[index], x.dtype)
+        # A place is found here, and not in the model's own method, which is the shorter for it.
+        by_place = x in looked_up
+        text = place(numbers[index]) if by_place else not_null(columns[index], x.dtype)
+        first[names[index]] = text
     if not fused:
         column = next(iter(first.values()))
         lambda_ = f"zip_with(array({column}), array({column}), (x, y) -> true)[0]"
@@ -57,19 +72,19 @@ def steps(
     for number, x in enumerate(written):
         within = [depth[y] for y in walk(x.args) if y in depth]
         depth[x] = 1 + max(within, default=0)
-        text, known[x] = Writer(names, known).text(x), f"{mark}_s{number}"
+        text, known[x] = Writer(names, known, looked_up).text(x), f"{mark}_s{number}"
         levels.setdefault(depth[x], {})[known[x]] = step(text, SQL_TYPES[x.dtype])
     if found is not None:
         test, value = found
-        writer, zero = Writer(names, known), literal(0, value.dtype)
+        writer, zero = Writer(names, known, looked_up), literal(0, value.dtype)
         quick = {test: f"({writer.text(value)} * {zero} = {zero} OR {writer.text(test)})"}
-        text = Writer(names, known | quick).text(formula.taken)
+        text = Writer(names, known | quick, looked_up).text(formula.taken)
         # A column: the inputs end here, and are not handed on to where the results are made.
         known[formula.taken] = f"{mark}_taken"
         below = [depth[y] for y in walk([value, formula.taken]) if y in depth]
         level = levels.setdefault(1 + max(below, default=0), {})
         level[known[formula.taken]] = step(text, "BOOLEAN")
-    writer = Writer(names, known)
+    writer = Writer(names, known, looked_up)
     results = {
         f.output.name: step(_field(f, formula.taken, writer), f.output.type) for f in formula.fields
     }

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sqlml.compile.formula import walk
 from sqlml.errors import NotCompilableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from sqlml.compile.expressions import Expr
 
@@ -41,6 +42,9 @@ HASHED = 1_000
 _EXACT = 2**24
 """Whole numbers up to here are floats and doubles alike."""
 
+_SPARSE = 4
+"""So many times as many places as keys an array may have."""
+
 _SEPARATORS = (",", ";", "_", "#", "~", "%", "\ufdd1", *map(chr, range(0xE000, 0xF8FF)))
 """Characters between the elements of an array, none of which means more to Java's regex."""
 
@@ -48,9 +52,16 @@ _SEPARATORS = (",", ";", "_", "#", "~", "%", "\ufdd1", *map(chr, range(0xE000, 0
 class Writer:
     """Writes the expressions of one model; `names` has the text of what is computed already."""
 
-    def __init__(self, inputs: Mapping[int, str], names: Mapping[Expr, str] | None = None) -> None:
+    def __init__(
+        self,
+        inputs: Mapping[int, str],
+        names: Mapping[Expr, str] | None = None,
+        places: Collection[Expr] = (),
+    ) -> None:
+        """`places`: inputs whose text is a place already, see `place`."""
         self._inputs = inputs
         self._names = dict(names or {})
+        self._places = frozenset(places)
 
     def text(self, x: Expr) -> str:
         """The SQL text of an expression, in parentheses where they may be needed."""
@@ -98,23 +109,83 @@ class Writer:
             )
             return f"CASE {branches} ELSE {default} END"
         entries = {k: v for k, v in table.entries.items() if k == k}
-        kind, sought, known = key.dtype, found, ""
-        if kind.startswith("float"):
-            # A map that is hashed tells -0.0 from 0.0; a sum with 0.0 is never -0.0.
-            sought = f"({found} + {literal(0, kind)})"
-            if all(abs(k) <= _EXACT and k == int(k) for k in entries):
-                # Spark's hash of whole doubles is nearly the same for all of them.
-                entries = {int(k): v for k, v in entries.items()}
-                kind, sought = "int64", f"try_cast({found} AS BIGINT)"
-                known = f"{found} = {sought}"
-        mapped = _map(entries, table.default, kind, x.dtype)
-        mapped = f"coalesce(element_at({mapped}, {sought}), {default})"
-        if known:
-            mapped = f"IF({known}, {mapped}, {default})"
+        if key in self._places:
+            return _at(found, entries, table.default, x.dtype)
+        write = _from_array if is_dense(entries) else _from_map
+        mapped = write(found, key.dtype, entries, table.default, x.dtype)
         absent = [v for k, v in table.entries.items() if k != k]
         if absent:
             return f"IF(isnan({found}), {literal(absent[0], x.dtype)}, {mapped})"
         return mapped
+
+
+def _from_array(found: str, kind: str, entries: Mapping[Any, Any], default: Any, dtype: str) -> str:
+    """What stands in an array at the place that a whole number is; it needs no hash."""
+    if kind in ("int8", "int16", "int32"):
+        return _at(found, entries, default, dtype)
+    number = f"try_cast({found} AS INT)"
+    at = _at(number, entries, default, dtype)
+    return f"IF({found} = {number}, {at}, {literal(default, dtype)})"
+
+
+def _at(place: str, entries: Mapping[Any, Any], default: Any, dtype: str) -> str:
+    values = [entries.get(i, default) for i in range(int(max(entries)) + 1)]
+    return f"coalesce(get({_array(values, dtype)}, {place}), {literal(default, dtype)})"
+
+
+def place(number: str) -> str:
+    """The place in an array that a BIGINT is, -1 for none.
+
+    >>> place("plan")
+    'IF(plan BETWEEN 0 AND 16777216, CAST(plan AS INT), -1)'
+    """
+    return f"IF({number} BETWEEN 0 AND {_EXACT}, CAST({number} AS INT), -1)"
+
+
+def places(outputs: Sequence[Expr], taken: Expr, whole: Collection[int]) -> frozenset[Expr]:
+    """The inputs that are places in arrays, and nothing else; they are among the `whole` ones."""
+    by_place: set[Expr] = set()
+    other: set[Expr] = {x for x in walk([taken]) if x.op == "input"}
+    for x in walk(outputs):
+        for y in x.args:
+            if y.op == "input":
+                (by_place if _is_by_place(x) else other).add(y)
+    other.update(x for x in outputs if x.op == "input")
+    return frozenset(x for x in by_place - other if x.value in whole)
+
+
+def _is_by_place(x: Expr) -> bool:
+    """Whether an expression is a lookup in an array, in which NaN is no key."""
+    if x.op != "lookup" or x.dtype == "bool" or x.args[0].dtype == "str":
+        return False
+    return len(x.value.entries) > CHOICES and is_dense(x.value.entries)
+
+
+def _from_map(found: str, kind: str, entries: Mapping[Any, Any], default: Any, dtype: str) -> str:
+    sought, known, nothing = found, "", literal(default, dtype)
+    if kind.startswith("float"):
+        # A map that is hashed tells -0.0 from 0.0; a sum with 0.0 is never -0.0.
+        sought = f"({found} + {literal(0, kind)})"
+        if all(abs(k) <= _EXACT and k == int(k) for k in entries):
+            # Spark's hash of whole doubles is nearly the same for all of them.
+            entries = {int(k): v for k, v in entries.items()}
+            kind, sought = "int64", f"try_cast({found} AS BIGINT)"
+            known = f"{found} = {sought}"
+    mapped = _map(entries, default, kind, dtype)
+    mapped = f"coalesce(element_at({mapped}, {sought}), {nothing})"
+    return f"IF({known}, {mapped}, {nothing})" if known else mapped
+
+
+def is_dense(keys: Collection[Any]) -> bool:
+    """Whether most of the whole numbers from zero to the largest key are keys.
+
+    >>> is_dense([0, 1, 2.0, 5]), is_dense([0, 1_000_000]), is_dense([0.5, 1]), is_dense(["a"])
+    (True, False, False, False)
+    """
+    # NaN is not within any bounds.
+    if any(isinstance(k, str) or not 0 <= k <= _EXACT or k != int(k) for k in keys):
+        return False
+    return bool(keys) and max(keys) < _SPARSE * len(keys)
 
 
 def _one_of(text: str, dtype: str, keys: Sequence[Any]) -> str:

@@ -16,17 +16,23 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from sqlml.errors import NotConvertibleError, listed
+from sqlml.convert.network import Labelled
+from sqlml.errors import ArgumentError, NotConvertibleError, listed
 from sqlml.sample import Sample, read_sample
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
 
-    from sqlml.model import ScoringModel
+    from sqlml.model import Label, ScoringModel
 
 # Explicit, so that one screen shows everything supported. The first that recognises a
-# model converts it: LightGBM's and XGBoost's wrappers are scikit-learn estimators too.
+# model converts it: LightGBM's and XGBoost's wrappers are scikit-learn estimators too, and
+# where Keras runs on PyTorch its models are modules.
 CONVERTERS = {
+    "keras": "sqlml.convert.keras",
+    "torch": "sqlml.convert.torch",
     "xgboost": "sqlml.convert.xgboost",
     "lightgbm": "sqlml.convert.lightgbm",
     "sklearn": "sqlml.convert.sklearn",
@@ -56,11 +62,31 @@ class Converter(Protocol):
     def answer(self, model: Any, rows: Any) -> Answer: ...
 
 
+# Of these, a model does not know its labels, and its author may state them.
+NETWORKS = ("torch", "keras")
+
+
+def labelled(model: Any, labels: Iterable[Label] | None) -> Any:
+    """The model, with labels where its author states some.
+
+    Raises `ArgumentError` for a model that knows its labels itself.
+    """
+    if labels is None:
+        return model
+    if not any(importlib.import_module(CONVERTERS[name]).recognises(model) for name in NETWORKS):
+        raise ArgumentError(
+            f"{type(model).__name__} knows its labels itself, if it is a classifier. "
+            "Leave `labels` out."
+        )
+    return Labelled(model, tuple(labels))
+
+
 def converter_of(model: object) -> Converter:
     """The first module of `CONVERTERS` that recognises the model.
 
     Raises `NotConvertibleError` where none does.
     """
+    model = model.model if isinstance(model, Labelled) else model
     for path in CONVERTERS.values():
         module = cast("Converter", importlib.import_module(path))
         if module.recognises(model):
@@ -97,13 +123,15 @@ def _of_spark(model: object) -> bool:
     return type(model).__module__.startswith("pyspark.ml.")
 
 
-def convert(model: Any, *, sample: Any) -> ScoringModel:
+def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -> ScoringModel:
     """A trained model as a ScoringModel: ONNX bytes, signature, task, labels.
 
     `sample`: some rows of the training data without the target, as a pandas DataFrame, a
-    NumPy array, a pyarrow Table or a Spark DataFrame. Nothing is compared here: which
+    NumPy array, a pyarrow Table or a Spark DataFrame. `labels`: of a network that classifies, in
+    the order of its probabilities. Nothing is compared here: which
     inputs take missing values is found by `sqlml.verify`, as part of `sqlml.publish`.
-    Raises `NotConvertibleError`, which names the step and the reason, and `SampleError`.
+    Raises `NotConvertibleError`, which names the step and the reason, `SampleError`, and
+    `ArgumentError` for labels of a model that knows its own.
 
     >>> from sklearn.linear_model import LinearRegression
     >>> import numpy as np
@@ -116,5 +144,6 @@ def convert(model: Any, *, sample: Any) -> ScoringModel:
     from sqlml.convert.weightless import without_weightless
 
     rows = sample if isinstance(sample, Sample) else sample_of(model, sample)
+    model = labelled(model, labels)
     scoring = converter_of(model).convert(model, rows)
     return dataclasses.replace(scoring, onnx=stable(without_weightless(scoring.onnx)))

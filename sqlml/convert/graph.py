@@ -40,6 +40,7 @@ class Graph:
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.inputs: dict[str, int] = {}
+        self._widths: dict[str, int] = {}
         self._outputs: dict[str, tuple[str, int, int | None]] = {}
         self._initializers: dict[str, onnx.TensorProto] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
@@ -54,9 +55,10 @@ class Graph:
         self._count += 1
         return f"t{self._count}"
 
-    def input(self, name: str, element: int) -> str:
-        """A graph input of shape [N, 1]."""
+    def input(self, name: str, element: int, width: int | None = None) -> str:
+        """A graph input of shape [N, 1], or of [N, width] for an ARRAY."""
         self.inputs[name] = element
+        self._widths[name] = width or 1
         return name
 
     def const(self, values: Any, dtype: str | None = None) -> str:
@@ -163,7 +165,10 @@ class Graph:
         graph = helper.make_graph(
             self.nodes,
             "model",
-            [helper.make_tensor_value_info(n, e, ["N", 1]) for n, e in self.inputs.items()],
+            [
+                helper.make_tensor_value_info(n, e, ["N", self._widths[n]])
+                for n, e in self.inputs.items()
+            ],
             [
                 helper.make_tensor_value_info(n, e, ["N"] if w is None else ["N", w])
                 for n, (_, e, w) in self._outputs.items()

@@ -114,7 +114,7 @@ def run(directory: str | os.PathLike[str] = "sqlml-demo", console: Console | Non
     from rich.console import Console
 
     from sqlml import publish
-    from sqlml.spark import install
+    from sqlml.spark.installation import install
     from sqlml.spark.session import local_session
 
     files = flights.find_files()

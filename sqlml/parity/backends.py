@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from sqlml.compile import BACKENDS, prepare
+from sqlml.compile import BACKENDS, Prepared, prepare, prepare_for_python
+from sqlml.compile.codes import as_numbers
 from sqlml.compile.evaluate import evaluate
 from sqlml.compile.usage import used_inputs
 from sqlml.errors import NotCompilableError
@@ -23,30 +25,39 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+FUNCTION = "of register"
+
 
 def raw_results(model: ScoringModel, columns: Sequence[pa.Array]) -> dict[str, pa.Array]:
     """The raw result of each row, by each backend that has a form for the model.
 
     Those that a query would only use when it is told to are among them: they too must be
-    right. The tree kernel is left out where this machine has none.
+    right. The tree kernel is left out where this machine has none. `FUNCTION` is what
+    `register` runs, where that is not what PREDICT runs.
     """
     found: dict[str, pa.Array] = {}
     for backend in BACKENDS:
         try:
-            found[backend] = _raw_result(model, backend, columns)
+            found[backend] = _raw_result(model, prepare(model, backend=backend), columns)
         except (NotCompilableError, KernelMissing):
             continue
+    if prepare(model, backend="onnx").texts:
+        with contextlib.suppress(KernelMissing):
+            found[FUNCTION] = _raw_result(model, prepare_for_python(model, plain=True), columns)
     return found
 
 
-def _raw_result(model: ScoringModel, backend: str, columns: Sequence[pa.Array]) -> pa.Array:
-    prepared = prepare(model, backend=backend)
+def _raw_result(model: ScoringModel, prepared: Prepared, columns: Sequence[pa.Array]) -> pa.Array:
+    fields = model.signature.inputs
     if prepared.formula is not None:
-        fields = model.signature.inputs
         wire = [on_the_wire(c, f) for c, f in zip(columns, fields, strict=True)]
         return evaluate(prepared.formula, wire)
-    scorer = Scorer(model, backend, prepared.program, prepared.inputs)
-    return scorer.score([columns[i] for i in prepared.inputs])
+    given = [
+        as_numbers(columns[i], fields[i], prepared.texts[i]) if i in prepared.texts else columns[i]
+        for i in prepared.inputs
+    ]
+    scorer = Scorer(prepared.model, prepared.backend, prepared.program, prepared.inputs)
+    return scorer.score(given)
 
 
 def idle_inputs(model: ScoringModel, columns: Sequence[pa.Array]) -> frozenset[int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sqlml import types
 from sqlml.parity.edges import CATEGORY, INFINITE, MISSING, UNSEEN
 from sqlml.parity.original import Outcome, part
 from sqlml.signature import Signature
@@ -109,7 +110,7 @@ def _input(
 
     missing = by_kind.pop(MISSING, [])
     answered = [o for o in missing if not o.error]
-    had = bool(edges.sample.frame[field.name].isna().any())
+    had = edges.has_missing(index)
     takes_missing = _carries_missing(field) and (had or bool(answered))
     if _carries_missing(field):
         # One marker is what the author's data has; another need not score alike.
@@ -152,4 +153,4 @@ def _closed(edges: Edges, index: int, by_kind: dict[str, list[Outcome]]) -> bool
 
 def _carries_missing(field: Input) -> bool:
     """Whether the wire type has a value for "missing": NaN, or the missing string."""
-    return field.wire in ("FLOAT", "DOUBLE", "STRING")
+    return (types.element_of(field.wire) or field.wire) in ("FLOAT", "DOUBLE", "STRING")

@@ -79,11 +79,11 @@ class Edges:
             if len(chosen) > 1:
                 names = [self.inputs[i].name for i in chosen]
                 bases = self.bases()
-                rows = replaced(
-                    self.sample.frame,
-                    bases,
-                    {n: [self.marker(i)] * len(bases) for n, i in zip(names, chosen, strict=True)},
-                )
+                changes = {
+                    name: [self._changed(base, i, self.marker(i)) for base in bases]
+                    for name, i in zip(names, chosen, strict=True)
+                }
+                rows = replaced(self.sample.frame, bases, changes)
                 shown = " and ".join(names) if len(names) == 2 else "every input that may be"
                 yield Group(f"{MISSING} {shown}", rows)
 
@@ -92,7 +92,7 @@ class Edges:
     ) -> Group:
         """Each value, in a few rows of the sample."""
         bases = self.bases(index, count)
-        changed = [v for v in values for _ in bases]
+        changed = [self._changed(base, index, v) for v in values for base in bases]
         rows = replaced(
             self.sample.frame,
             list(bases) * len(values),
@@ -100,6 +100,34 @@ class Edges:
         )
         value = values[0] if len(values) == 1 else None
         return Group(f"{kind} {self.inputs[index].name}", rows, index, value, **facts)
+
+    def _changed(self, base: int, index: int, value: Any) -> Any:
+        """The value for an input in a row; of an ARRAY, the row's own with the value in it."""
+        field = self.inputs[index]
+        if field.width is None:
+            return value
+        own = np.asarray(self.sample.frame[field.name].iloc[base])
+        array = own.astype(np.result_type(own, np.asarray(value)))
+        array[self.random.integers(field.width)] = value
+        return array
+
+    def element(self, index: int) -> str:
+        """The type of the input, or of its elements."""
+        kind = self.inputs[index].type
+        return types.element_of(kind) or kind
+
+    def numbers(self, index: int) -> Array:
+        """All numbers of an input in the sample, as doubles."""
+        values = self.sample.frame[self.inputs[index].name]
+        if self.inputs[index].width is not None:
+            return np.stack([np.asarray(v, dtype="float64") for v in values]).ravel()
+        return values.to_numpy(dtype="float64")
+
+    def has_missing(self, index: int) -> bool:
+        """Whether the sample itself has a missing value in the input."""
+        if self.inputs[index].width is not None:
+            return bool(np.isnan(self.numbers(index)).any())
+        return bool(self.sample.frame[self.inputs[index].name].isna().any())
 
     def bases(self, index: int | None = None, count: int = BASES) -> list[int]:
         """Some rows of the sample, those in which the input is missing left out."""
@@ -113,30 +141,36 @@ class Edges:
     def known_values(self, index: int) -> list[Any]:
         """The values of a column that the sample has and those that the graph names."""
         field, column = self.inputs[index], self.column(index)
+        if field.width is not None:
+            return list(field.categories or ())
         seen = [_plain(v) for v in self.sample.frame[column.name].dropna().unique()]
         if column.categorical:
             kind = self.sample.frame[column.name].dtype
             seen += [_plain(v) for v in kind.categories if v not in seen]  # type: ignore[union-attr]
         named = (_as_type(k, field.type) for k in self.facts.keys.get(index, ()))
-        values = dict.fromkeys([*seen, *(k for k in named if k is not None)])
+        values = dict.fromkeys(
+            [*seen, *(k for k in named if k is not None), *(field.categories or ())]
+        )
         return sorted(values, key=lambda v: (str(type(v)), v))
 
     def discrete(self, index: int) -> bool:
         """Whether the input may stand for categories, whose unknown values may be refused."""
+        if self.inputs[index].width is not None:
+            return self.inputs[index].categories is not None
         kind = self.inputs[index].type
         return kind not in ("FLOAT", "DOUBLE") or bool(self.facts.keys.get(index))
 
     def _missing(self, index: int) -> Iterator[Group]:
         column = self.column(index)
         yield self.group(MISSING, index, [column.missing])
-        had = self.sample.frame[column.name].isna().any()
+        had = self.has_missing(index)
         plain_objects = self.sample.frame[column.name].dtype == object
         if column.type == "STRING" and plain_objects and not had and column.missing is not None:
             # The author's data may know either; the sample does not tell.
             yield self.group(MISSING, index, [None])
 
     def _infinite(self, index: int) -> Iterator[Group]:
-        if self.inputs[index].type in ("FLOAT", "DOUBLE"):
+        if self.element(index) in ("FLOAT", "DOUBLE"):
             yield self.group(INFINITE, index, [np.inf])
             yield self.group(INFINITE, index, [-np.inf])
 
@@ -153,7 +187,7 @@ class Edges:
                     yield self.group(UNSEEN, index, [value])
 
     def _strange(self, index: int, known: set[Any]) -> Iterable[Any]:
-        kind = self.inputs[index].type
+        kind = self.element(index)
         if kind == "STRING":
             return UNSEEN_TEXTS
         if kind == "BOOLEAN":
@@ -168,7 +202,7 @@ class Edges:
         return tuple(dict.fromkeys(v for v in values if _fits(v, self._dtype(index), kind)))
 
     def _zeros(self, index: int) -> Iterator[Group]:
-        kind = self.inputs[index].type
+        kind = self.element(index)
         if kind in ("FLOAT", "DOUBLE"):
             yield self.group("zero", index, [0.0, -0.0])
         elif kind in types.INTEGERS and 0 not in self._unknown_zero(index):
@@ -179,9 +213,9 @@ class Edges:
         return (0,) if 0 not in self.known_values(index) else ()
 
     def _large(self, index: int) -> Iterator[Group]:
-        kind, values = self.inputs[index].type, []
+        kind, values = self.element(index), []
         if kind in ("FLOAT", "DOUBLE"):
-            numbers = self.sample.frame[self.inputs[index].name].to_numpy(dtype="float64")
+            numbers = self.numbers(index)
             finite = np.abs(numbers[np.isfinite(numbers)])
             largest = float(finite.max()) if len(finite) else 1.0
             values = [1e-30, 1e3 * max(largest, 1.0), -1e3 * max(largest, 1.0)]

@@ -86,7 +86,7 @@ class Facts:
 
 
 def facts_of(model: onnx.ModelProto) -> Facts:
-    """The splits and keys of a graph whose inputs are [N, 1], in the order of its inputs."""
+    """The splits and keys of a graph's inputs that are [N, 1], in the order of its inputs."""
     reader = _Reader(model)
     for node in model.graph.node:
         reader.read(node)
@@ -102,8 +102,11 @@ class _Reader:
             t.name: numpy_helper.to_array(t) for t in model.graph.initializer
         }
         names = [i.name for i in model.graph.input if i.name not in self.constants]
-        self.columns: dict[str, Columns] = {n: (Trace(i),) for i, n in enumerate(names)}
         self.widths = _widths(model)
+        # The columns of an ARRAY are no inputs of their own.
+        self.columns: dict[str, Columns] = {
+            n: (Trace(i),) for i, n in enumerate(names) if self.widths.get(n, 1) == 1
+        }
 
     def read(self, node: onnx.NodeProto) -> None:
         if node.op_type == "Constant":

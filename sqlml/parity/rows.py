@@ -39,6 +39,11 @@ def replaced(
 
 def _series(values: Sequence[Any], dtype: Any) -> pd.Series[Any]:
     items = list(values)
+    if isinstance(dtype, np.dtype) and dtype.kind == "O" and _are_arrays(items):
+        arrays = pd.Series([None] * len(items), dtype=object)
+        for place, item in enumerate(items):
+            arrays.iat[place] = item
+        return arrays
     absent = [bool(pd.isna(v)) for v in items]
     if isinstance(dtype, pd.CategoricalDtype):
         known = dtype.categories
@@ -57,12 +62,24 @@ def _series(values: Sequence[Any], dtype: Any) -> pd.Series[Any]:
     return series
 
 
+def _are_arrays(items: Sequence[Any]) -> bool:
+    return any(isinstance(v, np.ndarray | list | tuple) for v in items)
+
+
 def arrow_columns(frame: pd.DataFrame, inputs: Sequence[Input]) -> list[pa.Array]:
     """The rows as SQL has them: one array per input, of its SQL type, NULL for missing."""
     return [_arrow(frame[i.name], i) for i in inputs]
 
 
 def _arrow(values: pd.Series[Any], field: Input) -> pa.Array:
+    element = types.element_of(field.type)
+    if element is not None:
+        kind = pa.list_(pa.type_for_alias(types.SCALARS[element].arrow))
+        if element in types.INTEGERS:
+            rows = [[None if e != e else int(e) for e in np.asarray(v)] for v in values]
+            return pa.array(rows, type=kind)
+        # NaN stays NaN: a NULL among the elements means the same.
+        return pa.array([np.asarray(v) for v in values], type=kind, from_pandas=False)
     kind = pa.type_for_alias(types.SCALARS[field.type].arrow)
     absent = values.isna().to_numpy(dtype=bool)
     if field.type == "STRING":

@@ -14,9 +14,9 @@ import numpy as np
 import onnx
 import pyarrow as pa
 
-from sqlml.convert import sample_of
-from sqlml.errors import ParityError, SampleError, SqlmlError, listed
-from sqlml.parity.backends import idle_inputs, other_bits, raw_results
+from sqlml.convert import labelled, sample_of
+from sqlml.errors import NotConvertibleError, ParityError, SampleError, SqlmlError, listed
+from sqlml.parity.backends import FUNCTION, idle_inputs, other_bits, raw_results
 from sqlml.parity.compare import Difference, Expected, differences
 from sqlml.parity.domain import accepting, freed, probed, rejected
 from sqlml.parity.edges import Edges
@@ -49,7 +49,7 @@ ORDERED_ROWS = 500
 
 _LIBRARIES = (
     "sqlml", "numpy", "pandas", "pyarrow", "onnx", "onnxruntime", "scikit-learn", "scipy",
-    "xgboost", "lightgbm", "skl2onnx",
+    "xgboost", "lightgbm", "skl2onnx", "torch",
 )  # fmt: skip
 
 
@@ -77,6 +77,8 @@ def verify(scoring_model: ScoringModel, model: Any, sample: Any) -> ParityReport
     (True, {'x0': ('missing values', 'infinity')})
     """
     rows = sample if isinstance(sample, Sample) else sample_of(model, sample)
+    if scoring_model.metadata.get("labels") == "stated":
+        model = labelled(model, scoring_model.labels)
     original = Original(model, rows)
     known, seconds = _on_sample(original)
 
@@ -93,6 +95,7 @@ def verify(scoring_model: ScoringModel, model: Any, sample: Any) -> ParityReport
     edges = Edges(rows, tuple(found), edges.facts, edges.markers)
     columns = arrow_columns(rows.frame, found)
     few = [c[:ORDERED_ROWS] for c in columns]
+    _check_running(accepted, few)
     idle = idle_inputs(scoring_model, few)
     taking = [i for i, field in enumerate(found) if field.takes_missing and i not in idle]
     budget = EDGE_ROWS if not seconds else int(min(EDGE_ROWS, PATIENCE / seconds * len(rows)))
@@ -104,6 +107,18 @@ def verify(scoring_model: ScoringModel, model: Any, sample: Any) -> ParityReport
     found, outcomes = freed(found, outcomes, idle)
     scoring = accepting(scoring_model, found)
     return _report(scoring, outcomes, _unsteady(scoring, few))
+
+
+def _check_running(model: ScoringModel, columns: Sequence[pa.Array]) -> None:
+    """That the graph runs at all, on a whole sample and on one row."""
+    try:
+        for rows in (columns, [c[:1] for c in columns]):
+            Scorer(model).score(rows)
+    except Exception as error:  # onnxruntime raises several unrelated types
+        reason = " ".join(str(error).removeprefix("[MODEL_REJECTED] ").split())
+        raise NotConvertibleError(
+            str(model.metadata.get("estimator", "the model")), f"it cannot be run: {reason[:300]}."
+        ) from error
 
 
 def _on_sample(original: Original) -> tuple[Outcome, float]:
@@ -160,7 +175,7 @@ def _report(
         signature=model.signature,
         worst_rows=tuple(worst),
         rejected=rejected(inputs),
-        backends=tuple(results),
+        backends=tuple(backend for backend in results if backend != FUNCTION),
         versions=_versions(),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
@@ -175,9 +190,10 @@ def _compared(
     if not outputs:
         raise ParityError("The converted model has no outputs.")
     compared = differences(model, expected, outputs, bound)
-    if "trees" in results:
-        other = other_bits(results["trees"], reference)
-        compared.append(_all_or_nothing(len(reference), other, "score (backend trees)", _SAME_BITS))
+    for backend in ("trees", FUNCTION):
+        if backend in results:
+            other, output = other_bits(results[backend], reference), f"score (backend {backend})"
+            compared.append(_all_or_nothing(len(reference), other, output, _SAME_BITS))
     if "sql" in results:
         by_sql = differences(model, expected, derive(model, results["sql"]), bound)
         compared += [dataclasses.replace(d, output=f"{d.output} (backend sql)") for d in by_sql]
@@ -257,7 +273,7 @@ def _worst_row(
     record = outcome.group.rows.iloc[[in_group]].to_dict("records")[0]
     return WorstRow(
         kind=outcome.group.kind,
-        inputs={str(k): v.item() if hasattr(v, "item") else v for k, v in record.items()},
+        inputs={str(k): v.tolist() if hasattr(v, "tolist") else v for k, v in record.items()},
         output=worst.output,
         expected=f"raises {outcome.error}" if outcome.error else worst.expected(row),
         found=worst.found(row),

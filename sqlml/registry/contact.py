@@ -74,6 +74,13 @@ def ask(uri: str, question: Callable[[], T], patience: float | None = PATIENCE) 
     return answer
 
 
+def is_down(uri: str) -> bool:
+    """Whether the registry did not answer a moment ago, and is not asked again yet."""
+    with _lock:
+        down = _down.get(uri)
+    return down is not None and time.monotonic() < down.until
+
+
 def forget() -> None:
     """Ask every registry again, however lately one did not answer."""
     with _lock:

@@ -20,7 +20,7 @@ from sqlml.errors import (
 )
 from sqlml.model import ModelReference
 from sqlml.registry import embedded
-from sqlml.registry.contact import PATIENCE, ask
+from sqlml.registry.contact import PATIENCE, ask, is_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,7 +96,7 @@ def resolve(reference: str | ModelReference) -> Version:
     wanted = ModelReference.parse(reference) if isinstance(reference, str) else reference
     uri = registry_uri()
     try:
-        known = embedded.find(uri, wanted, DEFAULT_ALIAS)
+        known = None if is_down(uri) else embedded.find(uri, wanted, DEFAULT_ALIAS)
         version = _row(known) if known else asked(lambda client: _version(client, wanted))
     except RegistryUnavailableError as error:
         before = _resolved.get((uri, wanted))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,18 @@ if TYPE_CHECKING:
     Vector = np.ndarray[Any, Any]
 
 
+def arrow_type(sql: str) -> pa.DataType:
+    """The Arrow type of a Spark SQL type of the type table, or of an array of one."""
+    element = types.element_of(sql)
+    if element is not None:
+        return pa.list_(arrow_type(element))
+    return pa.type_for_alias(types.SCALARS[sql].arrow)
+
+
 def sql_type_of(kind: pa.DataType) -> str:
     """Spark SQL's word for an Arrow type, as far as the type table goes."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return f"ARRAY<{sql_type_of(kind.value_type)}>"
     if pa.types.is_decimal(kind):
         return f"DECIMAL({kind.precision},{kind.scale})"
     if pa.types.is_null(kind):
@@ -34,7 +45,7 @@ def on_the_wire(column: pa.Array, field: Input, model: str = "") -> pa.Array:
     Raises `InputTypeError` where its type does not widen to the input's. In the table and
     scalar forms of PREDICT the cast was made by Spark, and this passes the column on.
     """
-    wire = pa.type_for_alias(types.SCALARS[field.wire].arrow)
+    wire = arrow_type(field.wire)
     if column.type == wire:
         return column
     found = sql_type_of(column.type)
@@ -55,10 +66,13 @@ def conform(column: pa.Array, field: Input) -> tuple[Vector, Vector | None]:
 
     A NULL becomes NaN or the missing string where the model takes missing values; else it
     rules its row out, as NaN does, and infinity and unknown categories where the original
-    raises on them. The mask is None where every row is taken.
+    raises on them. The mask is None where every row is taken. An ARRAY is [N, width]; its
+    elements count as the values of a column do.
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
+    if field.width is not None:
+        return _matrix(column, field, field.width)
     if pa.types.is_floating(column.type):
         values = column.to_numpy(zero_copy_only=False)
         missing = np.isnan(values)
@@ -81,4 +95,19 @@ def conform(column: pa.Array, field: Input) -> tuple[Vector, Vector | None]:
     if field.categories is not None:
         known = pc.is_in(column, value_set=pa.array(field.categories).cast(column.type))
         refused = refused | ~(known.to_numpy(zero_copy_only=False) | missing)
+    return values, refused if refused.any() else None
+
+
+def _matrix(column: pa.Array, field: Input, width: int) -> tuple[Vector, Vector | None]:
+    """Arrays as rows of one array; those of another length are ruled out, as NULL is."""
+    lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy(zero_copy_only=False)
+    fits = lengths == width
+    whole = column if fits.all() else column.filter(pa.array(fits))
+    element = dataclasses.replace(field, wire=field.wire[6:-1], width=None)
+    flat, ruled_out = conform(whole.flatten(), element)
+    values = np.zeros((len(column), width), flat.dtype)
+    values[fits] = flat.reshape(-1, width)
+    refused = ~fits
+    if ruled_out is not None:
+        refused[fits] = ruled_out.reshape(-1, width).any(axis=1)
     return values, refused if refused.any() else None

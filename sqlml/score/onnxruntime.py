@@ -70,4 +70,9 @@ class Engine(Graph):
         super().__init__(program, [t.name for t in model.tensors])
 
     def run(self, columns: Sequence[Vector]) -> Sequence[Vector]:
-        return super().run([column.reshape(-1, 1) for column in columns])
+        return super().run([as_matrix(column) for column in columns])
+
+
+def as_matrix(column: Vector) -> Vector:
+    """An input as a graph takes it: [N, 1], or [N, width] of an ARRAY."""
+    return column if column.ndim == 2 else column.reshape(-1, 1)

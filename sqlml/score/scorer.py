@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from sqlml import types
 from sqlml.score import engines
-from sqlml.score.conform import conform, on_the_wire
+from sqlml.score.conform import arrow_type, conform, on_the_wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ class Scorer:
     @property
     def arrow_type(self) -> pa.DataType:
         """The Arrow type of what `score` returns."""
-        kinds = [(r.name, _arrow_type(r)) for r in self.model.raw]
+        kinds = [(r.name, arrow_type(r.type)) for r in self.model.raw]
         return kinds[0][1] if len(kinds) == 1 else pa.struct(kinds)
 
 
@@ -95,18 +95,15 @@ def _nothing(field: Input, rows: int) -> Vector:
     """What stands for an input that has no part in the result."""
     if field.wire == "STRING":
         return np.full(rows, "", dtype=object)
+    element = types.element_of(field.wire)
+    if element is not None:
+        return np.zeros((rows, field.width or 0), dtype=types.SCALARS[element].arrow)
     return np.zeros(rows, dtype=types.SCALARS[field.wire].arrow)
-
-
-def _arrow_type(raw: Output) -> pa.DataType:
-    if raw.type.startswith("ARRAY<"):
-        return pa.list_(pa.type_for_alias(types.SCALARS[raw.type[6:-1]].arrow))
-    return pa.type_for_alias(types.SCALARS[raw.type].arrow)
 
 
 def _raw_array(tensor: Vector, raw: Output, refused: Vector | None) -> pa.Array:
     """One tensor as an Arrow array; ruled-out rows are NULL."""
-    kind = _arrow_type(raw)
+    kind = arrow_type(raw.type)
     rows = len(tensor)
     if raw.name == "probability_1":
         tensor = tensor[:, 1]

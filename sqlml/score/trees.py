@@ -14,7 +14,7 @@ import numpy as np
 
 from sqlml.errors import ModelRejectedError
 from sqlml.score.kernel import Call, Column, Group, KernelMissing, library
-from sqlml.score.onnxruntime import Graph
+from sqlml.score.onnxruntime import Graph, as_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ class Engine:
 
     def run(self, columns: Sequence[Vector]) -> Sequence[Vector]:
         rows = len(columns[self._reads[0] if self._reads else 0])
-        before = self._before.run([columns[i].reshape(-1, 1) for i in self._before.feeds])
+        before = self._before.run([as_matrix(columns[i]) for i in self._before.feeds])
         held = []
         for struct, column in zip(self._structs, self._columns, strict=False):
             values = _values(column, columns, before)
@@ -69,7 +69,7 @@ class Engine:
         labels = [e.labels_of(scores) for e, scores in zip(self._ensembles, sums, strict=True)]
         sources = {"sum": sums, "label": labels, "before": before}
         feeds = [
-            columns[i].reshape(-1, 1) if kind == "input" else sources[kind][i]
+            as_matrix(columns[i]) if kind == "input" else sources[kind][i]
             for kind, i in self._after.feeds
         ]
         sources["after"] = self._after.run(feeds)
@@ -92,7 +92,7 @@ class _Part:
 def _values(column: Mapping[str, Any], columns: Sequence[Vector], before: Sequence[Vector]) -> Any:
     """One feature's numbers, float32 or float64, at any stride."""
     kind, i = column["source"]
-    values = columns[i] if kind == "input" else before[i][:, column["place"]]
+    values = (as_matrix(columns[i]) if kind == "input" else before[i])[:, column["place"]]
     with np.errstate(over="ignore"):
         for cast in column["casts"]:
             values = values.astype(cast)

@@ -1,6 +1,5 @@
-"""Spark: PREDICT in every session, and one model as one function."""
+"""Spark: PREDICT in every session, and one model as one function.
 
-from sqlml.spark.installation import install
-from sqlml.spark.registration import register, udf
-
-__all__ = ["install", "register", "udf"]
+`installation` has `sqlml.install`; `registration` has `sqlml.register` and `sqlml.udf`, for which
+pandas is imported, and so only when they are asked for.
+"""

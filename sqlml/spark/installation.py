@@ -30,9 +30,12 @@ def install(spark: SparkSession, *, trust_pickle: bool = False) -> None:
             "Use sqlml.register(spark, 'predict_churn', 'churn') here."
         )
     # Imported now: a Connect client has no JVM classes to import them with.
-    from sqlml.spark import internals, predict, relations
-    from sqlml.spark.commands import ModelStatements
-    from sqlml.spark.shipping import is_shipped
+    from sqlml.spark import internals
+
+    with internals.compiling(spark):
+        from sqlml.spark import predict, relations
+        from sqlml.spark.commands import ModelStatements
+        from sqlml.spark.shipping import is_shipped
 
     internals.self_test(spark)
     if not is_shipped():

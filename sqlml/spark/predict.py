@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlml import registry
 from sqlml.compile import Prepared, prepare, prepare_for_python
+from sqlml.compile.codes import as_sql
 from sqlml.compile.cost import has_room, is_small
 from sqlml.compile.sql import expression, steps
 from sqlml.compile.text import written_size
@@ -39,6 +40,7 @@ _ORDER = ("model", "data", "prefix")
 _OPTIONS = ("backend",)
 MOST_WRITTEN = 600
 """Operations of an expression that the scalar form repeats where its outputs need it again."""
+_TEXT = "sqlml_text"
 _TSQL_ARGUMENTS = ("outputs", "data_alias", "alias")
 _EXAMPLES = dict.fromkeys(_TSQL_ARGUMENTS, "'…'") | {"prefix": "'churn_'", "backend": "'sql'"}
 
@@ -59,21 +61,23 @@ def predict_table(call: Call) -> internals.Plan:
     is_crowded = fused and not has_room([kind for _, kind in columns], len(prepared.inputs))
     more = f"; outside of it beside {len(columns)} columns" if is_crowded else ""
     _note("PREDICT", model.reference, prepared, more)
-    casts = {
-        i: f"CAST(`{columns[place][0].replace('`', '``')}` AS {field.wire})"
-        for i, (field, place) in enumerate(zip(inputs, places, strict=True))
-    }
+    named = {i: f"`{columns[place][0].replace('`', '``')}`" for i, place in enumerate(places)}
+    casts = {i: f"CAST({named[i]} AS {field.wire})" for i, field in enumerate(inputs)}
 
     def score(derived: _Derived) -> internals.Plan:
         if prepared.formula is not None:
-            read = tuple((i, casts[i]) for i in prepared.formula.inputs)
+            whole = {i: f"CAST({named[i]} AS BIGINT)" for i in prepared.formula.whole}
+            read = tuple((i, casts[i], whole.get(i, "")) for i in prepared.formula.inputs)
             together = fused and not is_crowded
             chain, results = steps(prepared.formula, read, internals.MARK, fused=together)
-            small = is_small(prepared.size, len(columns))
+            small = together and is_small(prepared.size, len(columns))
             return internals.compute(
-                given.data, chain, results, derived, call.spark, small=small and together
+                given.data, chain, results, derived, call.spark, fused=together, small=small
             )
-        shipped = [casts[i] for i in prepared.inputs]
+        shipped = [
+            as_sql(casts[i], inputs[i], prepared.texts[i]) if i in prepared.texts else casts[i]
+            for i in prepared.inputs
+        ]
 
         def from_raw(raw: str) -> Mapping[str, str]:
             return derived(outputs.fields_of(model.scoring, raw))
@@ -215,6 +219,11 @@ def _scalar(call: Call, output: Callable[[ScoringModel, outputs.Raw], str]) -> i
     columns = []
     for i in prepared.inputs:
         argument, wire = arguments[places[i]], inputs[i].wire
+        if i in prepared.texts:
+            text = as_sql(f"CAST({_TEXT} AS STRING)", inputs[i], prepared.texts[i])
+            number = internals.filled(text, {_TEXT: argument.handle}, call.spark)
+            columns.append(internals.column_of(number, call.spark))
+            continue
         column = internals.column_of(argument.handle, call.spark)
         columns.append(column if argument.type == wire else column.cast(wire))
     raw = internals.expression_of(raw_udf(prepared)(*columns), call.spark)

@@ -88,7 +88,7 @@ def result_type(model: "ScoringModel") -> str:
 
 def _task(model: "ScoringModel") -> tuple[Any, ...]:
     """The `score.prediction.Task` of a worker: the backend that works in Python and is best."""
-    prepared = prepare_for_python(model)
+    prepared = prepare_for_python(model, plain=True)
     parts = {"metadata": model.to_json(), "onnx": model.onnx, prepared.backend: prepared.program}
 
     def fetch(part: str) -> Any:

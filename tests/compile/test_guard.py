@@ -96,7 +96,7 @@ def test_the_condition_of_a_row_stands_above_every_column_that_it_names():
     fields = [Field(Output(name, "DOUBLE"), (x,)) for name, x in cells.items()]
     made = Formula(tuple(fields), taken)
     assert witness(made) is not None
-    levels, results = steps(made, ((0, "a"), (1, "b")), "m", fused=True)
+    levels, results = steps(made, ((0, "a", ""), (1, "b", "")), "m", fused=True)
     known = {"a", "b"}
     for columns in (*levels, results):
         named = {

@@ -10,6 +10,7 @@ import pytest
 import sqlml
 from sqlml.errors import InputTypeError
 from sqlml.score import Scorer, cache
+from sqlml.score.conform import conform, on_the_wire
 from sqlml.score.outputs import derive
 from sqlml.signature import Input
 
@@ -146,7 +147,7 @@ def test_without_the_kernel_onnx_runtime_serves_with_one_warning(monkeypatch):
     from sqlml.score import kernel, prediction
 
     model = sqlml.convert(dict(models())["forest"], sample=rows())
-    made = prepare(model, backend="trees")
+    made = prepare(model, backend="trees", plain=True)
     parts = {"metadata": model.to_json(), "trees": made.program, "onnx": model.onnx}
     given = columns(rows(50))
     scored = prediction.raw(("with", "trees", parts.get, None), given)
@@ -160,3 +161,28 @@ def test_without_the_kernel_onnx_runtime_serves_with_one_warning(monkeypatch):
         kernel.library.cache_clear()
     assert len(warned) == 1
     assert all(s.equals(scored) for s in served)
+
+
+ROWS_OF_ARRAYS = [[1.0, 2.0], None, [1.0], [1.0, 2.0, 3.0], [None, 2.0], [5.0, float("nan")], []]
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float64()), pa.large_list(pa.float32())])
+@pytest.mark.parametrize("takes_missing", [True, False])
+def test_an_array_of_another_length_rules_its_row_out(kind, takes_missing):
+    field = Input("v", "ARRAY<DOUBLE>", "ARRAY<DOUBLE>", takes_missing, width=2)
+    # A slice: what stands before its first row is not the first row's.
+    column = pa.array([[9.0, 9.0], *ROWS_OF_ARRAYS], kind).slice(1)
+    values, refused = conform(on_the_wire(column, field), field)
+    assert values.shape == (len(ROWS_OF_ARRAYS), 2)
+    missing = not takes_missing
+    assert refused.tolist() == [False, True, True, True, missing, missing, True]
+    assert values[0].tolist() == [1.0, 2.0]
+    assert np.isnan(values[4:6]).sum() == 2
+
+
+def test_an_array_that_is_no_array_of_numbers_is_refused():
+    field = Input("v", "ARRAY<DOUBLE>", "ARRAY<DOUBLE>", width=2)
+    with pytest.raises(InputTypeError, match=r"CAST\(v AS ARRAY<DOUBLE>\)"):
+        on_the_wire(pa.array([["a", "b"]]), field)
+    with pytest.raises(InputTypeError, match="is ARRAY<DOUBLE>, found DOUBLE"):
+        on_the_wire(pa.array([1.0]), field)

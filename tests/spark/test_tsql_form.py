@@ -108,10 +108,10 @@ def test_it_is_one_evaluation(spark):
     """A score that is filtered on and returned is computed once."""
     query = SCORED + "WHERE p.score > 0.5 AND d.plan = 'pro'"
     plan = spark.sql(query)._jdf.queryExecution().optimizedPlan().toString()
-    above, model, below = plan.split("Expand")  # of the results, of the inputs
+    above, *model, below = plan.split("Expand")  # of the results, and what more it takes
     assert "pro" in below
     assert "pro" not in above
-    assert "Filter" not in model
+    assert "Filter" not in "".join(model)
 
 
 @pytest.mark.parametrize(

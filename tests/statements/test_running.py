@@ -264,7 +264,7 @@ def test_a_model_that_scores_differently_is_not_created(sql, source, name, monke
     module = importlib.import_module("sqlml.publish")  # sqlml.publish itself is the function
     convert = module.convert
 
-    def wrong(model, *, sample):
+    def wrong(model, *, sample, labels):
         other = XGBRegressor(n_estimators=1).fit(sample.frame, sample.frame.tenure)
         return dataclasses.replace(
             convert(model, sample=sample), onnx=convert(other, sample=sample).onnx

@@ -38,6 +38,8 @@ class Fitted:
     rows: pd.DataFrame
     ask: Callable[[Any, Any], Answer]
     """The framework's own answer for rows in the form of the sample; raises what it raises."""
+    labels: tuple[Any, ...] | None = None
+    """What the author states to publish, of a network that classifies."""
 
     def table(self, names: Sequence[str]) -> pa.Table:
         """The rows as a SQL table has them; a missing number is NULL in one row, NaN in another.
@@ -51,7 +53,11 @@ class Fitted:
         for label, column in rows.items():
             name = str(label)
             gone = column.isna().to_numpy()
-            if column.dtype.kind == "f":
+            if any(isinstance(v, np.ndarray) for v in column):
+                columns[name] = pa.array(
+                    [None if g else v for v, g in zip(column, gone, strict=True)]
+                )
+            elif column.dtype.kind == "f":
                 gone &= np.arange(len(column)) % 2 == 0
                 columns[name] = pa.array(column.to_numpy(), mask=gone)
             else:

@@ -24,7 +24,7 @@ class Column:
     source: str
     """A graph input, or a tensor that is computed before the trees."""
     place: int
-    """The column of that tensor; 0 for an input."""
+    """The column of that tensor; 0 for an input that is no ARRAY."""
     casts: tuple[str, ...] = ()
     """NumPy's names; none for a column that is read as it is."""
     wide: bool = False
@@ -77,7 +77,9 @@ class Cut:
     def _traced(self, tensor: str) -> list[Column] | None:
         """The columns of a matrix; None where their number is not known."""
         if tensor in self.inputs:
-            return [Column(tensor, 0)] if self.element(tensor).kind in "biuf" else None
+            width = self.types[tensor].shape.dim[1].dim_value
+            numbers = self.element(tensor).kind in "biuf"
+            return [Column(tensor, i) for i in range(width)] if numbers else None
         node = self.maker.get(tensor)
         if node is not None and node.op_type == "Identity":
             return self._traced(node.input[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from onnx import numpy_helper
 
 from sqlml.convert.graph import DOUBLE, INT64, OPSETS, STRING
+from sqlml.convert.hushed import hushed
 from sqlml.convert.sklearn.arithmetic import column, flat
 from sqlml.convert.sklearn.frame import Result, Table, dense, is_sklearn, name_of
 from sqlml.errors import NotConvertibleError
@@ -166,7 +166,8 @@ def _converted(
         tensor = table.matrix(g, step, "DOUBLE")
         kind = DoubleTensorType([None, table.width])
     try:
-        with warnings.catch_warnings(), _quiet(), contextlib.redirect_stdout(io.StringIO()):
+        silent = contextlib.redirect_stdout(io.StringIO())
+        with warnings.catch_warnings(), hushed("skl2onnx"), silent:
             warnings.simplefilter("ignore")
             model = convert_sklearn(
                 step,
@@ -193,14 +194,3 @@ def _converted(
             name_of(step), f"it needs operators of {', '.join(sorted(foreign))}.", _TRY_OTHER
         )
     return model, {"X": tensor}
-
-
-@contextlib.contextmanager
-def _quiet() -> Any:
-    logger = logging.getLogger("skl2onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

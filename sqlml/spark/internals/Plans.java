@@ -123,34 +123,34 @@ public final class Plans {
   }
 
   /**
-   * SELECT over SELECT above a plan; the new columns of the first and of the last but one stand in
-   * an Expand of one projection each, not in a Project.
+   * SELECT over SELECT above a plan, of which each adds so many columns; those of the last but one
+   * stand in an Expand of one projection, not in a Project, and so do those of some `apart`.
    *
    * <p>The optimizer pushes a filter on a Project's columns below it, which copies their
    * expressions into the filter; through an Expand it pushes what is on other columns, and leaves
    * the rest above: the `results` columns are evaluated once. Unused columns are pruned in both,
-   * and both are fused into whole-stage code, where what stands on an Expand's child has a method
-   * of its own: with the first, of `inputs` columns, the model does not make the method of the
-   * scan and the joins below it too long to be compiled. A model that is `small` stays in the
-   * method of a scan, to which its inputs need not be handed.
+   * and both are fused into whole-stage code, where an Expand on an Expand has a method of its own:
+   * with the first two `apart`, the inputs and what is made of them, the model does not make the
+   * method of the scan and the joins below it too long to be compiled. A model that is `small`
+   * stays in the method of a scan, to which its inputs need not be handed.
    */
   public LogicalPlan evaluatedOnce(
       SparkSession session,
       LogicalPlan input,
       List selects,
-      int inputs,
-      int results,
+      List counts,
+      int apart,
       boolean small) {
-    boolean apart = inputs > 0 && !(small && scans(input));
+    int expands = small && scans(input) ? 0 : apart;
     LogicalPlan plan = input;
-    int last = selects.size() - 1;
-    for (int i = 0; i < last; i++) {
+    int last = counts.size() - 1;
+    for (int i = 0; i <= last; i++) {
       plan = select((String) selects.get(i), plan);
-      if (i == 0 && apart) {
-        plan = expanded(session, plan, inputs);
+      if (i == last || i < expands) {
+        plan = expanded(session, plan, ((Integer) counts.get(i)).intValue());
       }
     }
-    return select((String) selects.get(last), expanded(session, plan, results));
+    return select((String) selects.get(last + 1), plan);
   }
 
   /** Whether a plan reads a relation, and does nothing else. */

@@ -30,7 +30,7 @@ from sqlml.spark.internals.executors import fork_workers_from
 from sqlml.spark.internals.explain import note
 from sqlml.spark.internals.filters import facts
 from sqlml.spark.internals.functions import Function, install_functions
-from sqlml.spark.internals.jvm import Expression, Plan
+from sqlml.spark.internals.jvm import Expression, Plan, compiling
 from sqlml.spark.internals.optimizing import install_optimizations
 from sqlml.spark.internals.parsing import Statements, install_statements
 from sqlml.spark.internals.plans import (
@@ -54,6 +54,7 @@ __all__ = [
     "Statements",
     "column_of",
     "columns_of",
+    "compiling",
     "compute",
     "constant_text",
     "expression_of",

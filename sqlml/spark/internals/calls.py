@@ -22,7 +22,8 @@ class Argument:
     name: str | None
     """The name of a column, alias or struct field, or of `name => …`; None for the rest."""
     type: str
-    """The Spark SQL type; "STRUCT", "ARRAY" or "MAP" for nested ones, "TABLE" for a table."""
+    """The Spark SQL type, "ARRAY<DOUBLE>" for one; "STRUCT" or "MAP" for what has fields or keys,
+    "TABLE" for a table."""
     handle: JavaObject
     """The expression; the logical plan of a table."""
     explicit: bool = False
@@ -119,4 +120,8 @@ def _type_name(type_json: str) -> str:
 
 
 def _type_word(type_: Any) -> str:
-    return sql_type(type_["type"] if isinstance(type_, dict) else type_)
+    if not isinstance(type_, dict):
+        return sql_type(type_)
+    if type_["type"] == "array":
+        return f"ARRAY<{_type_word(type_['elementType'])}>"
+    return sql_type(type_["type"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import SparkContext
 from pyspark.errors.exceptions.captured import CapturedException
 from pyspark.java_gateway import ensure_callback_server_started
@@ -16,7 +17,7 @@ from pyspark.sql import SparkSession
 from sqlml.errors import SparkIncompatibleError, SqlmlError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # Handles of the JVM. The names are for readers; py4j has one type for all.
 JavaObject = Any
@@ -54,6 +55,26 @@ def plans(spark: SparkSession) -> JavaObject:
     if gateway not in _plans:
         _plans[gateway] = _new(spark, _compiled(spark, "Plans.java", None), "sqlml.Plans")
     return _plans[gateway]
+
+
+@contextlib.contextmanager
+def compiling(spark: SparkSession) -> Iterator[None]:
+    """Have the JVM compile our Java classes while Python does something else.
+
+    Java's own errors are met again, and told, by whoever asks for the classes next.
+    """
+
+    def compile_both() -> None:
+        with contextlib.suppress(Py4JError):
+            bridge(spark)
+            plans(spark)
+
+    thread = threading.Thread(target=compile_both, name="sqlml-compiling")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 class Callback:

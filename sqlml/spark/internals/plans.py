@@ -72,23 +72,24 @@ def compute(
     outputs: Callable[[Mapping[str, str]], Mapping[str, str]],
     spark: SparkSession,
     *,
+    fused: bool,
     small: bool,
 ) -> Plan:
     """Every column of `plan`, then `outputs` of what expressions in SQL make of it.
 
     `chain` are columns to compute, each step over those before it, the inputs first; `results`
     over all of them.
-    The results are evaluated once: see `evaluatedOnce` of Plans.java, also for what is `small`.
+    The results are evaluated once: see `evaluatedOnce` of Plans.java. `fused`: the steps are in
+    whole-stage code, `small`: in the method of a scan, where there is nothing else.
     `outputs` gets the name of the column of each of them.
     """
     named = {name: f"{MARK}_raw{i}" for i, name in enumerate(results)}
     steps = [*chain, {named[name]: text for name, text in results.items()}]
     hidden = [name for step in steps for name in step]
     selects = [*map(_adding, steps), _adding(outputs(named), hidden)]
-    inputs = len(chain[0]) if chain else 0
-    return plans(spark).evaluatedOnce(
-        java_session(spark), plan, selects, inputs, len(results), small
-    )
+    counts = [len(step) for step in steps]
+    apart = 2 if fused else 1
+    return plans(spark).evaluatedOnce(java_session(spark), plan, selects, counts, apart, small)
 
 
 def _adding(columns: Mapping[str, str], hidden: Sequence[str] = ()) -> str:
