@@ -67,8 +67,6 @@ from .case import Answer, Case, Fitted
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pyspark.sql import DataFrame
-
     from .data import Table
 
 ROW = "row number"
@@ -129,6 +127,8 @@ def asked(types: dict[str, pa.DataType], labels: tuple[Any, ...], prediction: st
         said = found[prediction].to_pylist()
         if len(said) < len(table) or None in said:
             raise ValueError("rows are dropped")
+        if labels and not set(said) <= set(labels):
+            raise ValueError("a prediction is no label")  # OneVsRest says -1 where all is NaN
         shares = np.array(found["shares"].to_pylist()) if "shares" in columns else None
         if shares is not None and np.isnan(shares).any():
             raise ValueError("a probability is no number")
@@ -270,6 +270,15 @@ def codes(n: int, seed: int) -> pd.DataFrame:
     )
 
 
+def customers(n: int, seed: int, **options: Any) -> pd.DataFrame:
+    """Without the empty text: a category of that name Spark cannot encode."""
+    frame = data.customers(n, seed, **options)
+    return frame.assign(country=frame["country"].replace("", "-"))
+
+
+customers_with_gaps = partial(customers, missing=0.15, marker=None)
+
+
 def observed(n: int, seed: int) -> pd.DataFrame:
     return numbers(n, seed).assign(seen=1.0)
 
@@ -369,14 +378,9 @@ TREES = (
     case(
         "forest-thresholds",
         on_numbers(
-            partial(
-                RandomForestClassifier,
-                labelCol=TARGET,
-                numTrees=5,
-                maxDepth=4,
-                seed=3,
-                thresholds=[0.5, 0.2, 0.3],
-            )
+            lambda: RandomForestClassifier(
+                labelCol=TARGET, numTrees=5, maxDepth=4, seed=3
+            ).setThresholds([0.5, 0.2, 0.3])
         ),
         **THREE,
     ),
@@ -410,19 +414,20 @@ PIPELINES = (
             StandardScaler(inputCol="raw", outputCol="scaled", withMean=True),
             vector(["scaled", "plan 01", "country 01", "active"]),
         ),
-        gaps, inputs=("age", "income", "plan", "country", "tenure", "active"), **YES_NO,
+        customers_with_gaps, inputs=("age", "income", "plan", "country", "tenure", "active"),
+        **YES_NO,
         why="missing values and unseen categories",
     ),
     case(
-        "customers-error", lambda: encoded(R(), "error"), data.customers,
+        "customers-error", lambda: encoded(R(), "error"), customers,
         inputs=(*TEXT, *NUMERIC), why="an unseen category had the index -1",
     ),
     case(
-        "customers-skip", lambda: encoded(R(), "skip", dropLast=False), data.customers,
+        "customers-skip", lambda: encoded(R(), "skip", dropLast=False), customers,
         inputs=(*TEXT, *NUMERIC), why="rows that are dropped have no score",
     ),
     case(
-        "customers-keep-all", lambda: encoded(R(regParam=0.1), dropLast=False), data.customers,
+        "customers-keep-all", lambda: encoded(R(regParam=0.1), dropLast=False), customers,
         inputs=(*TEXT, *NUMERIC),
     ),
     case(
@@ -461,11 +466,14 @@ PIPELINES = (
             RFormula(formula=f"{TARGET} ~ age + plan + tenure", handleInvalid="keep"),
             C(labelCol="label"),
         ],
-        data.customers, target=data.yes_no, labels=ZERO_ONE, inputs=("plan", "age", "tenure"),
+        customers, target=data.yes_no, labels=ZERO_ONE, inputs=("plan", "age", "tenure"),
     ),
     case(
         "nested",
-        lambda: [Pipeline(stages=[VectorAssembler(inputCols=NUMBERS, outputCol="raw")]), *scaled(StandardScaler)()[1:]],
+        lambda: [
+            Pipeline(stages=[VectorAssembler(inputCols=NUMBERS, outputCol="raw")]),
+            *scaled(StandardScaler)()[1:],
+        ],
     ),
     case(
         "stacked",
@@ -538,7 +546,7 @@ FEATURES = (
             Bucketizer(splits=[-np.inf, -1.0, 0.0, 2.0, np.inf], inputCol="v0", outputCol="b",
                        handleInvalid="keep"),
             one_hot(["b"]).setInputCols(["b"]).setHandleInvalid("keep"),
-            vector(["b 01", "v1"]),
+            vector(["b 01", "v1"], handleInvalid="error"),
             R(),
         ],
         inputs=("v0", "v1"), why="NULL and NaN are two things to it",
@@ -569,19 +577,19 @@ OTHERS = (
         "bayes",
         lambda: [*encoded(None)[:2], vector(["plan 01", "country 01"]),
                  NaiveBayes(labelCol=TARGET)],
-        data.customers, inputs=("plan", "country"), **THREE,
+        customers, inputs=("plan", "country"), **THREE,
     ),
     case(
         "bayes-bernoulli",
         lambda: [*encoded(None)[:2], vector(["plan 01", "country 01", "active"]),
                  NaiveBayes(labelCol=TARGET, modelType="bernoulli")],
-        data.customers, inputs=("plan", "country", "active"), **TWO,
+        customers, inputs=("plan", "country", "active"), **TWO,
     ),
     case(
         "bayes-complement",
         lambda: [*encoded(None)[:2], vector(["plan 01", "country 01"]),
                  NaiveBayes(labelCol=TARGET, modelType="complement")],
-        data.customers, inputs=("plan", "country"), **THREE,
+        customers, inputs=("plan", "country"), **THREE,
     ),
     case(
         "bayes-gaussian",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,7 +80,7 @@ def _perceptron(g: Graph, stage: Any, frame: Frame) -> Result:
     """
     x, flat = matrix(stage, frame), floats(stage.weights)
     sizes = [int(size) for size in stage.getLayers()]
-    for place, (given, made) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for place, (given, made) in enumerate(itertools.pairwise(sizes)):
         weights, flat = flat[: made * given], flat[made * given :]
         shift, flat = flat[:made], flat[made:]
         x = affine(g, x, weights.reshape(made, given, order="F"), shift)
@@ -111,7 +112,7 @@ def _one_against_rest(g: Graph, stage: Any, frame: Frame) -> Result:
 
 
 def _isotonic(g: Graph, stage: Any, frame: Frame) -> Result:
-    """mllib's IsotonicRegressionModel.predict: straight lines between the boundaries, and the
+    """Mllib's IsotonicRegressionModel.predict: straight lines between the boundaries, and the
     outermost values beyond them; NaN sorts above all numbers.
     """
     part = numbers(stage, frame, stage.getFeaturesCol())

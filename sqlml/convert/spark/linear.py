@@ -10,7 +10,7 @@ import numpy as np
 from sqlml.convert.links import row_sum, sigmoid, softmax, two_columns
 from sqlml.convert.sklearn.arithmetic import affine, argmax, positive
 from sqlml.convert.sklearn.frame import Result
-from sqlml.convert.spark.frame import Frame, features, floats, given, name_of, scalar
+from sqlml.convert.spark.frame import Frame, features, floats, given, name_of, row, scalar
 from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
@@ -207,14 +207,20 @@ def _within(g: Graph, x: str, beyond: str, limit: float) -> str:
 
 
 def _factorised(g: Graph, stage: Any, frame: Frame) -> str:
-    """[N, 1]: linear terms and the products of all pairs (FMRegressor.scala, the raw formula)."""
-    x = matrix(stage, frame)
-    factors = floats(stage.factors)
-    raw = affine(g, x, floats(stage.linear), stage.intercept)
-    total = g.node("MatMul", x, g.const(np.ascontiguousarray(factors)))
-    squares = g.node("Mul", x, x)
-    apart = g.node("MatMul", squares, g.const(np.ascontiguousarray(factors**2)))
-    crossed = row_sum(g, g.node("Sub", g.node("Mul", total, total), apart))
+    """[N, 1]: linear terms and the products of all pairs (BaseFactorizationMachinesGradient,
+    getRawPrediction). A difference of squares loses its digits to rounding, so that each of the
+    sums goes from feature to feature, as it does there.
+    """
+    part, factors = features(stage, frame, stage.getFeaturesCol()), floats(stage.factors)
+    total = squares = ""
+    for i, weights in enumerate(factors):
+        x = g.columns(part.tensor, [i], part.width)
+        term = g.node("Mul", x, row(g, weights))
+        square = g.node("Mul", term, term)
+        total = g.node("Add", total, term) if total else term
+        squares = g.node("Add", squares, square) if squares else square
+    crossed = row_sum(g, g.node("Sub", g.node("Mul", total, total), squares))
+    raw = affine(g, part.tensor, floats(stage.linear), stage.intercept)
     return g.node("Add", raw, g.node("Mul", crossed, scalar(g, 0.5)))
 
 

@@ -53,10 +53,12 @@ def answer(model: Any, rows: pd.DataFrame) -> Answer:
     for name, values in said.items():
         if not _same(values[len(rows) :], first[name][again]):
             raise ValueError(f"Its {name} for NULL is another one than for NaN.")
-    probabilities = first.get("probabilities")
+    prediction, probabilities = first["prediction"], first.get("probabilities")
     if probabilities is not None and np.isnan(probabilities).any():
         raise ValueError("A probability is not a number.")
-    return Answer(first["prediction"], probabilities, _score(plan, first.get("raw")))
+    if "raw" in first and prediction.dtype.kind == "f" and (prediction < 0).any():
+        raise ValueError("Its prediction is no label.")  # OneVsRest says -1 where all is NaN
+    return Answer(prediction, probabilities, _score(plan, first.get("raw")))
 
 
 def _collected(frame: DataFrame, plan: Plan) -> pa.Table:
@@ -112,7 +114,7 @@ def _both_ways(rows: pd.DataFrame) -> tuple[pa.Table, Array]:
     for name in rows.columns:
         nulls = _with_nulls(rows[name])
         if name in floats:
-            dtype = f"f{rows[name].dtype.itemsize}"
+            dtype = "f4" if str(rows[name].dtype).lower() == "float32" else "f8"
             numbers = rows[name].to_numpy(dtype=dtype, na_value=np.nan)
             below = pa.array(numbers[again], from_pandas=False)
         else:

@@ -85,9 +85,9 @@ def plan_of(model: Any) -> Plan:
 def _flat(stage: Any, unit: Any) -> Iterator[tuple[Any, Any]]:
     """Each stage with what transforms in its place."""
     if not is_own(stage):
-        kind = type(stage)
+        own = type(stage)
         raise NotConvertibleError(
-            f"{kind.__module__}.{kind.__qualname__}", "it is none of Spark's own stages."
+            f"{own.__module__}.{own.__qualname__}", "it is none of Spark's own stages."
         )
     kind = name_of(stage)
     if kind == "PipelineModel":

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 def _inverse(values: Any) -> np.ndarray[Any, Any]:
     """What Spark multiplies by instead of dividing: 0 where a feature does not vary."""
     found = floats(values)
-    return np.divide(1.0, found, out=np.zeros_like(found), where=found != 0)
+    inverse: np.ndarray[Any, Any] = np.divide(
+        1.0, found, out=np.zeros_like(found), where=found != 0
+    )
+    return inverse
 
 
 def _scaled(g: Graph, stage: Any, frame: Frame, shift: Any, factor: Any) -> Frame:
