@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sqlml.doctor import Check
+    from sqlml.model import Label
     from sqlml.registry import Version
 
 ROWS = 100
@@ -42,6 +43,18 @@ class _Commands(click.Group):
             message = spark_message(str(error))
         click.echo(message, err=True)
         return ctx.exit(1)
+
+
+def _labels(ctx: click.Context, option: click.Parameter, text: str | None) -> list[Label] | None:
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or any(not isinstance(v, str | int) for v in found):
+        raise click.BadParameter(f"a list of texts or of whole numbers is expected, found {text}")
+    return found
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,23 +86,34 @@ def demo(directory: str) -> None:
     "--sample", "sample_file", required=True, help="Rows of the training data: .parquet or .csv."
 )
 @click.option("--alias", help="The alias for this version; the bare name means 'champion'.")
+@click.option(
+    "--labels",
+    metavar="JSON",
+    callback=_labels,
+    help='Of a network that classifies, in the order of its probabilities: \'["no", "yes"]\'.',
+)
 @click.option("--trust-pickle", is_flag=True, help="Open a pickled model, which runs its code.")
 @_json
 def publish(
-    source: str, name: str, sample_file: str, alias: str | None, trust_pickle: bool, as_json: bool
+    source: str,
+    name: str,
+    sample_file: str,
+    alias: str | None,
+    labels: list[Label] | None,
+    trust_pickle: bool,
+    as_json: bool,
 ) -> None:
-    """Publish a model that MLflow holds, given as runs:/… or models:/….
+    """Publish a model that MLflow holds, given as runs:/… or models:/…, or a model's file.
 
-    Models in pickle, as MLflow's sklearn flavor writes them, need --trust-pickle: opening
-    one runs the code inside.
+    Files are Keras' .keras and PyTorch's .pt2. Models in pickle, as MLflow's sklearn flavor
+    writes them, need --trust-pickle: opening one runs the code inside. So do .pt2 files.
     """
+    from sqlml.publish import open_source, read_rows
     from sqlml.publish import publish as publish_model
-    from sqlml.publish import read_rows
-    from sqlml.registry import open_source
 
     rows = read_rows(sample_file)
     model = open_source(source, trust_pickle=trust_pickle)
-    published = publish_model(model, name, sample=rows, alias=alias)
+    published = publish_model(model, name, sample=rows, alias=alias, labels=labels)
     if as_json:
         facts = ("name", "version", "alias", "sha256")
         _print_json({fact: getattr(published, fact) for fact in facts})

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MAX_SPLITS = 1_000
 """Splits of all trees together that are still read as formulas."""
 
+MAX_CELLS = 100_000
+"""Of a table that is read as formulas, a lookup for each of its columns."""
+
 BATCH = -(2**40)
 """Stands for the number of rows in a shape; no dimension of a graph is negative."""
 
@@ -341,18 +344,29 @@ def _gather(arena: Arena, given: Sequence[Any], attributes: Mapping[str, Any]) -
 
 
 def _picked(arena: Arena, values: Array, indices: Rows, axis: int) -> Rows:
-    """A constant by a computed place: a choice for each place."""
+    """A constant by a computed place: a choice for each place, or of a table one per column."""
+    if values.ndim == 2 and axis == 0 and indices.cells.ndim == 0:
+        if values.size > MAX_CELLS:
+            raise NotCompilableError(f"A table of {values.size:,} cells is no expression.")
+        place: Expr = indices.cells.item()
+        return Rows(_cells([_at_place(arena, column, place) for column in values.T]))
     if values.ndim != 1 or axis != 0:
         raise NotCompilableError("Gather by computed places has no form in SQL.")
+    return Rows(_mapped(lambda place: _at_place(arena, values, place), indices.cells))
+
+
+def _at_place(arena: Arena, values: Array, place: Expr) -> Expr:
+    if place.op == "lookup" and values.dtype.kind in "fib":
+        table = place.value
+        if all(0 <= at < len(values) for at in (*table.entries.values(), table.default)):
+            found = {key: values[int(at)] for key, at in table.entries.items()}
+            default = values[int(table.default)]
+            return arena.lookup(place.args[0], found, default, values.dtype.name)
     literals = _literals(arena, values)
-
-    def one(place: Expr) -> Expr:
-        found: Expr = literals[-1]
-        for i in reversed(range(len(literals) - 1)):
-            found = arena.apply("where", arena.equal_to(place, i), literals[i], found)
-        return found
-
-    return Rows(_mapped(one, indices.cells))
+    chosen: Expr = literals[-1]
+    for i in reversed(range(len(literals) - 1)):
+        chosen = arena.apply("where", arena.equal_to(place, i), literals[i], chosen)
+    return chosen
 
 
 def _feature_extractor(arena: Arena, given: Sequence[Any], attributes: Mapping[str, Any]) -> Any:

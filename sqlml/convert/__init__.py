@@ -16,6 +16,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from sqlml.convert.files import is_file, opened
 from sqlml.convert.network import Labelled
 from sqlml.errors import ArgumentError, NotConvertibleError, listed
 from sqlml.sample import Sample, read_sample
@@ -26,6 +27,19 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sqlml.model import Label, ScoringModel
+
+__all__ = [
+    "CONVERTERS",
+    "Answer",
+    "Converter",
+    "convert",
+    "converter_of",
+    "input_names",
+    "is_file",
+    "labelled",
+    "opened",
+    "sample_of",
+]
 
 # Explicit, so that one screen shows everything supported. The first that recognises a
 # model converts it: LightGBM's and XGBoost's wrappers are scikit-learn estimators too, and
@@ -126,12 +140,14 @@ def _of_spark(model: object) -> bool:
 def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -> ScoringModel:
     """A trained model as a ScoringModel: ONNX bytes, signature, task, labels.
 
+    `model`: of a framework of `CONVERTERS`, or the path of a .keras file.
     `sample`: some rows of the training data without the target, as a pandas DataFrame, a
     NumPy array, a pyarrow Table or a Spark DataFrame. `labels`: of a network that classifies, in
     the order of its probabilities. Nothing is compared here: which
     inputs take missing values is found by `sqlml.verify`, as part of `sqlml.publish`.
-    Raises `NotConvertibleError`, which names the step and the reason, `SampleError`, and
-    `ArgumentError` for labels of a model that knows its own.
+    Raises `NotConvertibleError`, which names the step and the reason, `SampleError`,
+    `ModelRejectedError` for a file that cannot be opened, and `ArgumentError` for labels of a
+    model that knows its own.
 
     >>> from sklearn.linear_model import LinearRegression
     >>> import numpy as np
@@ -143,6 +159,7 @@ def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -
     from sqlml.convert.stable import stable
     from sqlml.convert.weightless import without_weightless
 
+    model = opened(model)
     rows = sample if isinstance(sample, Sample) else sample_of(model, sample)
     model = labelled(model, labels)
     scoring = converter_of(model).convert(model, rows)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlml.convert.graph import INT64, Graph, wire_of
+from sqlml.convert.categories import Categories, code_column, codes_of
+from sqlml.convert.graph import DOUBLE, INT64, STRING, Graph, wire_of
 from sqlml.convert.links import ELEMENT
 from sqlml.errors import NotConvertibleError, SampleError, did_you_mean, listed
 from sqlml.model import ScoringModel, Tensor, outputs_of
 from sqlml.signature import Input, Signature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sqlml.convert.ensemble import Width
     from sqlml.model import Label
@@ -47,12 +48,21 @@ def label_above(g: Graph, x: str, threshold: float, dtype: Width) -> str:
 # ---- a model of its own ----------------------------------------------------------------
 
 
-def check_columns(kind: str, sample: Sample, names: Sequence[str] | None, width: int) -> None:
+def check_columns(
+    kind: str,
+    sample: Sample,
+    names: Sequence[str] | None,
+    width: int,
+    categories: Collection[int] = (),
+) -> None:
     """That the sample's columns are numbers, and the model's features in its own order.
 
     `names`: the names under which the model knows its features; None: it knows the order.
+    `categories`: the columns, by number, that may hold categories.
     """
-    for column in sample.columns:
+    for i, column in enumerate(sample.columns):
+        if i in categories:
+            continue
         if column.categorical:
             raise NotConvertibleError(kind, f"column {column.name!r} is categorical.", ONE_HOT)
         if column.type == "STRING":
@@ -83,16 +93,29 @@ def check_columns(kind: str, sample: Sample, names: Sequence[str] | None, width:
 
 
 def scoring_model(
-    nodes: Callable[[Graph, Any, str], Scores],
+    nodes: Callable[[Graph, Any, str, Mapping[int, Categories]], Scores],
     model: Any,
     sample: Sample,
     dtype: Width,
     metadata: Mapping[str, Any],
+    categories: Mapping[int, Sequence[Any]],
 ) -> ScoringModel:
-    """The ScoringModel of a booster whose features are the sample's columns."""
+    """The ScoringModel of a booster whose features are the sample's columns.
+
+    `categories`: by the number of a column, its values in the order of the model's codes.
+    """
     g = Graph()
-    inputs = [g.input(f"in{i}", ELEMENT[dtype]) for i in range(len(sample.columns))]
-    scores = nodes(g, model, g.concat(inputs))
+    features: list[str] = []
+    coded: dict[int, Categories] = {}
+    for i, column in enumerate(sample.columns):
+        if i not in categories:
+            features.append(g.input(f"in{i}", ELEMENT[dtype]))
+            continue
+        codes = codes_of(type(model).__name__, column, categories[i])
+        text = column.type == "STRING"
+        coded[i] = Categories(g.input(f"in{i}", STRING if text else DOUBLE), codes, text)
+        features.append(code_column(g, coded[i], dtype))
+    scores = nodes(g, model, g.concat(features), coded)
     element = INT64 if scores.role == "label" else ELEMENT[dtype]
     g.output(scores.role, scores.tensor, element, None if scores.role == "label" else scores.width)
     many = scores.role == "probabilities" or scores.width > 1

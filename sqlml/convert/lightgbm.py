@@ -1,20 +1,25 @@
 """LightGBM → ONNX, from the booster's own text (Booster.model_to_string).
 
-LightGBM computes in double: a row goes left where `x <= threshold`, and the leaves are added
-in the order of the trees. The text has all digits of both.
+LightGBM computes in double: a row goes left where `x <= threshold`, or where its category is in
+a set, and the leaves are added in the order of the trees. The text has all digits of both, and
+the values of pandas' category columns in the order of their codes.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlml.errors import DependencyMissingError, NotConvertibleError
+from sqlml.errors import DependencyMissingError, NotConvertibleError, SampleError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from sqlml.convert import Answer
     from sqlml.convert.booster import Scores
+    from sqlml.convert.categories import Categories, SplitColumns
     from sqlml.convert.ensemble import Tree
     from sqlml.convert.graph import Graph
     from sqlml.model import Label, ScoringModel
@@ -47,6 +52,9 @@ _LINKS = {
 # Those whose Booster has no word for its labels: they are 0 to K-1.
 _OF_CLASSES = ("binary", "multiclass", "multiclassova")
 
+# The bit of decision_type that a split by category has.
+_CATEGORICAL = 1
+
 # LightGBM's kZeroThreshold, a float32: what it takes for zero.
 _ZERO = 1.0000000180025095e-35
 
@@ -63,21 +71,26 @@ def recognises(model: object) -> bool:
 def convert(model: Any, sample: Sample) -> ScoringModel:
     """The booster as a ScoringModel that computes in double.
 
-    Raises `NotConvertibleError` for categorical features and for linear trees, `SampleError`
-    where the sample's columns are not the model's features.
+    Raises `NotConvertibleError` for linear trees, `SampleError` where the sample's columns are
+    not the model's features.
     """
     from sqlml.convert.booster import check_columns, scoring_model
     from sqlml.convert.graph import DOUBLE, FLOAT
+    from sqlml.types import INTEGERS
 
     source = _read(model)
-    check_columns(source.kind, _as_lightgbm_names(sample), source.names, source.features)
+    categories = _categories(source, sample)
+    renamed = _as_lightgbm_names(sample)
+    check_columns(source.kind, renamed, source.names, source.features, categories)
     import lightgbm
 
-    def build(g: Graph, model: Any, matrix: str) -> Scores:
+    whole = {i for i, c in enumerate(sample.columns) if c.type in (*INTEGERS, "BOOLEAN")}
+
+    def build(g: Graph, model: Any, matrix: str, coded: Mapping[int, Categories]) -> Scores:
         if sample.as_array and sample.frame.dtypes.iloc[0].kind != "f":
             # LightGBM turns an array that holds no floats into float32.
             matrix = g.cast(g.node("Cast", matrix, to=FLOAT), DOUBLE)
-        return nodes(g, model, matrix)
+        return nodes(g, model, matrix, coded, whole)
 
     metadata = {
         "framework": "lightgbm",
@@ -85,7 +98,7 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
         "objective": source.objective or "custom",
         "versions": {"lightgbm": lightgbm.__version__},
     }
-    return scoring_model(build, model, sample, "float64", metadata)
+    return scoring_model(build, model, sample, "float64", metadata, categories)
 
 
 def answer(model: Any, rows: Any) -> Answer:
@@ -104,13 +117,27 @@ def answer(model: Any, rows: Any) -> Answer:
     return Answer((predicted > 0.5).astype(np.int64), np.stack([1 - predicted, predicted], axis=1))
 
 
-def nodes(g: Graph, model: Any, matrix: str) -> Scores:
-    """Add the model's nodes; `matrix` is [N, features] in double."""
-    from sqlml.convert.booster import Scores
+def nodes(
+    g: Graph,
+    model: Any,
+    matrix: str,
+    coded: Mapping[int, Categories] | None = None,
+    whole: Collection[int] = (),
+) -> Scores:
+    """Add the model's nodes; `matrix` is [N, features] in double.
+
+    `coded`: by number, the features that were pandas category columns. `whole`: the features
+    that have integers only.
+    """
+    from sqlml.convert.booster import ONE_HOT, Scores
     from sqlml.convert.links import LINKS, two_columns
 
     source = _read(model)
-    result = _trees(g, source, matrix)
+    if source.categories and not coded:  # a step of a pipeline
+        raise NotConvertibleError(
+            source.kind, "it was trained on pandas category columns.", ONE_HOT
+        )
+    result = _trees(g, source, matrix, coded or {}, whole)
     if source.sigmoid != 1:
         result = g.node("Mul", result, g.const(source.sigmoid, "float64"))
     result = LINKS[source.link](g, result, "float64")
@@ -139,6 +166,8 @@ class _Source:
     features: int
     names: list[str] | None
     labels: tuple[Label, ...]
+    categories: list[list[Any]]
+    """Of each pandas category column, in their order, the values by code."""
     trees: list[dict[str, str]]
 
 
@@ -162,8 +191,7 @@ def _read(model: Any) -> _Source:
         link = "signed square"
     names = facts["feature_names"].split(" ")
     by_position = names == [f"Column_{i}" for i in range(len(names))]
-    if categories := text.partition("\npandas_categorical:")[2].splitlines()[:1]:
-        _refuse_categories(kind, json.loads(categories[0]))
+    told_last = text.rpartition("\npandas_categorical:")[2].splitlines()[:1]
     task, labels = _task(model, objective, outputs)
     return _Source(
         kind,
@@ -176,6 +204,7 @@ def _read(model: Any) -> _Source:
         int(facts["max_feature_idx"]) + 1,
         None if by_position else names,
         labels,
+        (json.loads(told_last[0]) or []) if "\npandas_categorical:" in text else [],
         [_facts(tree) for tree in rest],
     )
 
@@ -197,11 +226,18 @@ def _fitted(model: Any) -> Any:
         ) from None
 
 
-def _refuse_categories(kind: str, found: Any) -> None:
-    if found:
-        from sqlml.convert.booster import ONE_HOT
+def _categories(source: _Source, sample: Sample) -> dict[int, list[Any]]:
+    """By the number of a category column, its values in the order of the model's codes.
 
-        raise NotConvertibleError(kind, "it was trained on pandas category columns.", ONE_HOT)
+    LightGBM takes category columns in their order, and knows the rest by number too.
+    """
+    places = [i for i, column in enumerate(sample.columns) if column.categorical]
+    if len(places) != len(source.categories):
+        raise SampleError(
+            f"{source.kind} was trained on {len(source.categories)} pandas category columns, "
+            f"the sample has {len(places)}. Give a sample of the training data."
+        )
+    return dict(zip(places, source.categories, strict=True))
 
 
 def _task(
@@ -238,21 +274,32 @@ def _as_lightgbm_names(sample: Sample) -> Sample:
     return dataclasses.replace(sample, columns=tuple(renamed))
 
 
-def _trees(g: Graph, source: _Source, x: str) -> str:
+def _trees(
+    g: Graph, source: _Source, x: str, coded: Mapping[int, Categories], whole: Collection[int]
+) -> str:
     """[N, outputs]: the sum of leaves."""
+    from sqlml.convert.categories import SplitColumns
     from sqlml.convert.ensemble import ensemble_nodes
 
-    zeroed: dict[int, int] = {}
-    trees = [_tree(source, tree, zeroed) for tree in source.trees]
+    zeroed = _zeroed(source)
+    splits = SplitColumns(source.features + len(zeroed))
+    trees = [_tree(source, tree, zeroed, splits) for tree in source.trees]
+
+    def categories(feature: int) -> Categories:
+        return coded.get(feature) or _numbered(g, x, feature, splits, feature in whole)
+
+    columns = [x]
     if zeroed:
-        x = g.concat([x, _zeros_missing(g, x, list(zeroed))])
+        columns.append(_zeros_missing(g, x, list(zeroed)))
+    if made := splits.tensor(g, categories, "float64"):
+        columns.append(made)
     total = g.fresh()
     g.add(
         ensemble_nodes(
             trees,
             mode="BRANCH_LEQ",
             precision="float64",
-            input=x,
+            input=g.concat(columns),
             output=total,
             n_outputs=source.outputs,
             outputs_of_tree=[i % source.outputs for i in range(len(trees))],
@@ -261,6 +308,18 @@ def _trees(g: Graph, source: _Source, x: str) -> str:
     if not source.average:
         return total
     return g.node("Div", total, g.const(len(trees) // source.outputs, "float64"))
+
+
+def _numbered(g: Graph, x: str, feature: int, splits: SplitColumns, whole: bool) -> Categories:
+    """A feature whose numbers are the codes themselves, which LightGBM cuts towards zero."""
+    from sqlml.convert.categories import Categories
+
+    column = g.node("Gather", x, g.const([feature], "int64"), axis=1)
+    if not whole:
+        reaches = g.node("Greater", column, g.const(-1, "float64"))
+        cut = g.node("Floor", g.node("Relu", column))
+        column = g.node("Where", reaches, cut, g.const(float("nan"), "float64"))
+    return Categories(column, {code: code for code in splits.members(feature)}, text=False)
 
 
 def _zeros_missing(g: Graph, x: str, features: list[int]) -> str:
@@ -283,21 +342,52 @@ def _beyond_zeros(threshold: Any) -> Any:
     return np.where((threshold >= 0) & (threshold < _ZERO), _ZERO, threshold)
 
 
-def _tree(source: _Source, facts: dict[str, str], zeroed: dict[int, int]) -> Tree:
-    """The tree; `zeroed` collects the features whose zeros are missing values.
+def _zeroed(source: _Source) -> dict[int, int]:
+    """The features whose zeros are missing values, and the numbers of their second columns."""
+    zeroed: dict[int, int] = {}
+    for facts in source.trees:
+        kinds = zip(
+            facts.get("split_feature", "").split(),
+            facts.get("decision_type", "").split(),
+            strict=True,
+        )
+        for feature, decision in kinds:
+            if not int(decision) & _CATEGORICAL and (int(decision) >> 2) & 3 == 1:
+                zeroed.setdefault(int(feature), source.features + len(zeroed))
+    return zeroed
+
+
+def _members(facts: dict[str, str]) -> list[frozenset[int]]:
+    """The sets of codes of a tree's splits by category, from the bits of words of 32."""
+    ends = [int(end) for end in facts.get("cat_boundaries", "").split()]
+    words = [int(word) for word in facts.get("cat_threshold", "").split()]
+    return [
+        frozenset(
+            32 * i + bit
+            for i, word in enumerate(words[first:last])
+            for bit in range(32)
+            if word >> bit & 1
+        )
+        for first, last in itertools.pairwise(ends)
+    ]
+
+
+def _tree(
+    source: _Source, facts: dict[str, str], zeroed: Mapping[int, int], splits: SplitColumns
+) -> Tree:
+    """The tree, in which features with a second column or a split's column read that.
 
     Mirrors Tree::NumericalDecision, where missing_type says what NaN is: None a zero, Zero a
-    missing value as zero itself is, NaN a missing value.
+    missing value as zero itself is, NaN a missing value; and Tree::CategoricalDecision, where
+    the members of a set go left, and all else right.
     """
     import numpy as np
 
-    from sqlml.convert.booster import ONE_HOT
+    from sqlml.convert.categories import HALF, Split
     from sqlml.convert.ensemble import Tree
 
     if int(facts.get("is_linear", 0)):
         raise NotConvertibleError(source.kind, "it has linear trees.", "Train without linear_tree.")
-    if int(facts["num_cat"]):
-        raise NotConvertibleError(source.kind, "a tree splits by category.", ONE_HOT)
     leaf_value = np.array(facts["leaf_value"].split(), np.float64)
     leaves = len(leaf_value)
     inner = leaves - 1
@@ -312,11 +402,15 @@ def _tree(source: _Source, facts: dict[str, str], zeroed: dict[int, int]) -> Tre
     feature, decision = numbers("split_feature", int), numbers("decision_type", int)
     threshold = _beyond_zeros(numbers("threshold", float))
     default_left, missing = (decision & 2) > 0, (decision >> 2) & 3
-    for f in np.unique(feature[missing == 1]):
-        zeroed.setdefault(int(f), source.features + len(zeroed))
-    feature = np.array(
-        [zeroed[int(f)] if m == 1 else f for f, m in zip(feature, missing, strict=True)]
-    )
+    sets = _members(facts)
+    named = numbers("threshold", float)  # of a split by category, the number of its set
+    for node, (f, kind) in enumerate(zip(feature.tolist(), missing.tolist(), strict=True)):
+        if decision[node] & _CATEGORICAL:
+            members = sets[int(named[node])]
+            feature[node] = splits.place(Split(f, members, False, True))
+            threshold[node] = HALF
+        elif kind == 1:
+            feature[node] = zeroed[f]
 
     def children(key: str) -> Any:
         child = numbers(key, int)  # ~leaf where it is one

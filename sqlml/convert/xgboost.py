@@ -84,7 +84,9 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
         "objective": source.objective,
         "versions": {"xgboost": xgboost.__version__},
     }
-    return scoring_model(nodes, model, sample, "float32", metadata)
+    return scoring_model(
+        lambda g, model, matrix, _: nodes(g, model, matrix), model, sample, "float32", metadata, {}
+    )
 
 
 def answer(model: Any, rows: Any) -> Answer:

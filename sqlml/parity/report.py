@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from sqlml.model import Precision
 
-BOUNDS: dict[Precision, float] = {"float32": 1e-5, "float64": 1e-9}
-"""How far two scores may lie apart, by the width in which the graph computes."""
-
 
 @dataclass(frozen=True, slots=True)
 class WorstRow:

@@ -14,8 +14,9 @@ import numpy as np
 import onnx
 import pyarrow as pa
 
-from sqlml.convert import labelled, sample_of
+from sqlml.convert import labelled, opened, sample_of
 from sqlml.errors import NotConvertibleError, ParityError, SampleError, SqlmlError, listed
+from sqlml.model import BOUNDS
 from sqlml.parity.backends import FUNCTION, idle_inputs, other_bits, raw_results
 from sqlml.parity.compare import Difference, Expected, differences
 from sqlml.parity.domain import accepting, freed, probed, rejected
@@ -23,7 +24,7 @@ from sqlml.parity.edges import Edges
 from sqlml.parity.limits import limited
 from sqlml.parity.original import Group, Original, Outcome, by_dtypes, whole
 from sqlml.parity.provenance import facts_of
-from sqlml.parity.report import BOUNDS, ParityReport, WorstRow
+from sqlml.parity.report import ParityReport, WorstRow
 from sqlml.parity.rows import arrow_columns
 from sqlml.parity.splits import split_groups
 from sqlml.sample import Sample
@@ -49,7 +50,7 @@ ORDERED_ROWS = 500
 
 _LIBRARIES = (
     "sqlml", "numpy", "pandas", "pyarrow", "onnx", "onnxruntime", "scikit-learn", "scipy",
-    "xgboost", "lightgbm", "skl2onnx", "torch",
+    "xgboost", "lightgbm", "skl2onnx", "torch", "keras", "tensorflow",
 )  # fmt: skip
 
 
@@ -76,6 +77,7 @@ def verify(scoring_model: ScoringModel, model: Any, sample: Any) -> ParityReport
     >>> report.ok, report.rejected
     (True, {'x0': ('missing values', 'infinity')})
     """
+    model = opened(model)
     rows = sample if isinstance(sample, Sample) else sample_of(model, sample)
     if scoring_model.metadata.get("labels") == "stated":
         model = labelled(model, scoring_model.labels)

@@ -84,7 +84,7 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
 def input_example(source: str) -> pd.DataFrame | np.ndarray[Any, Any] | None:
     """The example rows that a model was logged with; None where there are no such rows.
 
-    They are one JSON file, read as data.
+    They are one JSON file, read as data. A file of a model has none.
     Raises `RegistryUnavailableError`.
 
         >>> rows = input_example("runs:/4f2ab1/model")                     # doctest: +SKIP
@@ -93,6 +93,8 @@ def input_example(source: str) -> pd.DataFrame | np.ndarray[Any, Any] | None:
     import pandas as pd
     from mlflow.exceptions import MlflowException
 
+    if not _SOURCE.fullmatch(source):
+        return None
     with tempfile.TemporaryDirectory(prefix="sqlml-") as directory:
         example = asked(lambda _: _example(source, directory), patience=None)
         if example is None:

@@ -16,7 +16,7 @@ from sqlml.errors import (
     VersionNotFoundError,
 )
 from sqlml.model import ModelReference
-from sqlml.publish import publish
+from sqlml.publish import open_source, publish
 from sqlml.statements.commands import Command, CreateModel, DropModel, SetAlias, UnsetAlias
 
 if TYPE_CHECKING:
@@ -123,14 +123,14 @@ def _publish(
     Of a sample table, `publish` keeps some thousand rows: it holds them in the driver's
     memory, and scores them with the original.
     """
-    model = registry.open_source(command.source, trust_pickle=trust_pickle)
+    model = open_source(command.source, trust_pickle=trust_pickle)
     if command.sample is not None:
         sample = read_table(command.sample)
     else:
         sample = registry.input_example(command.source)
     if sample is None:
         raise SampleError(
-            f"{command.source} was logged without an input example. Give some hundred rows of "
+            f"{command.source} comes without an input example. Give some hundred rows of "
             "the training data: WITH (sample = 'your_table')."
         )
     published = publish(

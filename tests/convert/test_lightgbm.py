@@ -242,19 +242,85 @@ def test_text_is_an_error_of_the_sample():
         convert(Regressor().fit(X, NUMBER), sample=frame().assign(a="x"))
 
 
-def test_categories_are_refused():
-    rows = frame().assign(a=pd.Categorical(np.where(BINARY, "u", "v")))
+WORDS = np.array(["", "nan", "größte", "x", "y", "z"])
+CODE = rng.integers(0, 6, len(X))
+BY_CODE = np.array([5, 0, 3, 1, 4, 2])[CODE] + X[:, 1]
+Sets = partial(Regressor, min_data_per_group=1, cat_smooth=1, max_cat_to_onehot=1)
+
+
+def with_words(rows=X, values=WORDS[CODE], **options):
+    return frame(rows=rows).assign(a=pd.Categorical(values, **options))
+
+
+@pytest.mark.parametrize("ordered", [False, True], ids=["categories", "in an order"])
+def test_categories_of_pandas_are_inputs_of_their_own_type(ordered):
+    rows = with_words(ordered=ordered)
+    model = Sets().fit(rows, BY_CODE)
+    assert ("\ncat_threshold=" in model.booster_.model_to_string()) is not ordered
+    for source in (model, model.booster_):
+        converted = convert(source, sample=rows)
+        assert [x.type for x in converted.signature.inputs] == ["STRING", *["DOUBLE"] * 3]
+        report = sqlml.verify(converted, source, rows)
+        assert report.ok, report
+        assert report.backends == ("sql", "trees", "onnx")
+
+
+def test_the_order_of_categories_is_that_of_training():
+    model = Sets().fit(with_words(), BY_CODE)
+    turned = with_words(categories=WORDS[::-1])
+    assert convert(model, sample=turned).sha256 == convert(model, sample=with_words()).sha256
+
+
+def test_categories_beside_zeros_that_are_missing():
+    rows = with_words(ZEROS)
+    model = Sets(zero_as_missing=True).fit(rows, BY_CODE)
+    assert sqlml.verify(convert(model, sample=rows), model, rows).ok
+
+
+def test_numbers_that_are_categories_are_cut_towards_zero():
+    rows = np.c_[CODE.astype(float), X[:, 1:]]
+    model = Sets().fit(rows, BY_CODE, categorical_feature=[0])
+    assert "\ncat_threshold=" in model.booster_.model_to_string()
+    strange = [np.nan, -0.0, -0.5, -1.0, -1.5, 2.5, 5.999, 6.0, 31.0, 1e-36, 1e300, np.inf, -np.inf]
+    more = np.tile(rows[:1], (len(strange) * 6, 1))
+    more[:, 0] = np.repeat(strange, 6)
+    more[:, 1:] = X[: len(more), 1:]
+    assert_agrees(model, np.r_[rows, more], sample=rows)
+
+
+def test_more_categories_than_a_word_has_bits():
+    codes = rng.integers(0, 90, len(X))
+    rows = with_words(values=[f"c{code}" for code in codes])
+    model = Sets(min_child_samples=2).fit(rows, codes * 37 % 11)
+    report = sqlml.verify(convert(model, sample=rows), model, rows)
+    assert report.ok, report
+
+
+def test_a_column_without_a_category():
+    rows = with_words(values=[None] * len(X))
     model = Regressor().fit(rows, NUMBER)
-    for source, sample in ((model, rows), (model.booster_, frame())):
-        with pytest.raises(NotConvertibleError, match=r"categor.*One-hot"):
-            convert(source, sample=sample)
-    coded = np.c_[rng.integers(0, 6, len(X)), X[:, 1:]]
-    target = np.array([5, 0, 3, 1, 4, 2])[coded[:, 0].astype(int)]
-    splits = Regressor(min_data_per_group=1, cat_smooth=1).fit(
-        coded, target, categorical_feature=[0]
-    )
-    with pytest.raises(NotConvertibleError, match=r"by category.*One-hot"):
-        convert(splits, sample=coded)
+    assert sqlml.verify(convert(model, sample=rows), model, rows).ok
+
+
+def test_category_columns_other_than_in_training_are_an_error_of_the_sample():
+    model = Sets().fit(with_words(), BY_CODE)
+    with pytest.raises(SampleError, match="1 pandas category columns, the sample has 0"):
+        convert(model.booster_, sample=frame())
+    with pytest.raises(SampleError, match="0 pandas category columns, the sample has 1"):
+        convert(Regressor().fit(frame(), NUMBER), sample=with_words())
+
+
+def test_categories_that_a_double_may_not_tell_apart_are_refused():
+    rows = with_words(values=2**53 + 2 * CODE)
+    model = Sets().fit(rows, BY_CODE)
+    with pytest.raises(NotConvertibleError, match="no exact double"):
+        convert(model, sample=rows)
+
+
+def test_categories_of_another_type_than_the_samples_are_refused():
+    model = Sets().fit(with_words(), BY_CODE)
+    with pytest.raises(NotConvertibleError, match="is no BIGINT"):
+        convert(model, sample=with_words(values=CODE))
 
 
 def test_linear_trees_are_refused():

@@ -24,6 +24,18 @@ float32 = partial(data.numbers, dtype="float32")
 xgb_names = partial(data.numbers, names=data.SQL_NAMES)
 lgb_names = partial(data.numbers, names=("home.dest", "age", "größe", "país", "a`b"))
 customers_with_gaps = partial(data.customers, missing=0.15)
+categories = partial(data.customers, category=True)
+categories_with_gaps = partial(data.customers, category=True, missing=0.15)
+
+
+def squared(y: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An objective of the author's own."""
+    return predicted - y, np.ones_like(predicted)
+
+
+def marked(n: int, seed: int) -> Any:
+    """Numbers in which -999 says that there is none."""
+    return gaps(n, seed).fillna(-999.0)
 
 
 def one_hot() -> ColumnTransformer:
@@ -38,6 +50,8 @@ XC = partial(xgb.XGBClassifier, n_estimators=15, max_depth=4)
 XR = partial(xgb.XGBRegressor, n_estimators=15, max_depth=4)
 LC = partial(lgb.LGBMClassifier, n_estimators=15, verbose=-1)
 LR = partial(lgb.LGBMRegressor, n_estimators=15, verbose=-1)
+# Splits by sets of categories need more rows than a zoo has, unless told otherwise.
+SETS = {"min_data_per_group": 5, "cat_smooth": 1.0, "max_cat_to_onehot": 1}
 
 
 def stopped_early(model: Any, X: Any, y: Any) -> Any:
@@ -93,7 +107,9 @@ def ask_lgb(booster: lgb.Booster, rows: Any) -> Answer:
 
 XGBOOST = (
     Case(
-        "xgboost-binary", trained(XC, xgb_names, data.zero_one), why="columns had to be f0, f1, …"
+        "xgboost-binary",
+        trained(XC, xgb_names, data.zero_one),
+        why="C18: columns had to be f0, f1, …",
     ),
     Case("xgboost-three", trained(XC, coarse, data.zero_one_two)),
     Case("xgboost-missing", trained(XC, gaps, data.zero_one)),
@@ -104,7 +120,7 @@ XGBOOST = (
     Case(
         "xgboost-base-score",
         trained(partial(XC, base_score=0.9), data.numbers, data.zero_one),
-        why="base_score was an array, or not the log-odds",
+        why="C15, C16: base_score was an array, or not the log-odds",
     ),
     Case("xgboost-regressor", trained(XR, data.counts, data.number)),
     Case("xgboost-regressor-base-score", trained(partial(XR, base_score=-40.0), gaps, data.number)),
@@ -124,12 +140,12 @@ XGBOOST = (
             data.zero_one,
             fit=stopped_early,
         ),
-        why="trees after the best iteration counted",
+        why="C19: trees after the best iteration counted",
     ),
     Case(
         "xgboost-dart",
         trained(partial(XR, booster="dart", rate_drop=0.3), data.numbers, data.number),
-        why="weights of dropped trees",
+        why="C17: weights of dropped trees",
     ),
     Case(
         "xgboost-forest",
@@ -159,7 +175,7 @@ XGBOOST = (
             fit=xgb_train({"objective": "binary:logistic"}),
             ask=ask_classes(ask_xgb),
         ),
-        why="two classes were scored wrongly",
+        why="C16: two classes were scored wrongly",
     ),
     Case(
         "xgboost-booster-three",
@@ -174,7 +190,7 @@ XGBOOST = (
     Case(
         "xgboost-booster-early-stopping",
         trained(lambda: None, gaps, data.number, fit=xgb_train_until_worse, ask=ask_xgb),
-        why="a bare booster counts all trees, its wrapper those up to the best iteration",
+        why="C19: a bare booster counts all trees, its wrapper those up to the best one",
     ),
     Case(
         "xgboost-quantiles",
@@ -187,7 +203,7 @@ XGBOOST = (
     Case(
         "xgboost-zero-is-missing",
         trained(partial(XR, missing=0.0), data.much_zero, data.number),
-        why="the model takes zero for a missing value",
+        why="C17: the model takes zero for a missing value",
     ),
     Case(
         "xgboost-vector-leaves",
@@ -196,6 +212,29 @@ XGBOOST = (
             data.numbers,
             data.two_numbers,
         ),
+    ),
+    Case(
+        "xgboost-ranker",
+        trained(
+            partial(xgb.XGBRanker, n_estimators=10, max_depth=3),
+            gaps,
+            data.zero_one_two,
+            fit=lambda model, X, y: model.fit(X, y, qid=np.arange(len(X)) // 20),
+        ),
+    ),
+    Case(
+        "xgboost-parallel-trees",
+        trained(partial(XC, num_parallel_tree=3, subsample=0.6), gaps, data.zero_one_two),
+    ),
+    Case(
+        "xgboost-own-objective",
+        trained(partial(XR, objective=squared), gaps, data.number),
+        why="C29: an objective of the author's own gives raw numbers, and a regressor says those",
+    ),
+    Case(
+        "xgboost-marked-missing",
+        trained(partial(XR, missing=-999.0), marked, data.number),
+        why="C17: a marker means a missing value, and so does NaN",
     ),
     Case(
         "xgboost-customers",
@@ -278,7 +317,51 @@ LIGHTGBM = (
     Case(
         "lightgbm-zero-as-missing",
         trained(partial(LR, zero_as_missing=True), data.much_zero, data.number),
-        why="zeros took the way of numbers",
+        why="C8: zeros took the way of numbers",
+    ),
+    Case(
+        "lightgbm-categories",
+        trained(partial(LC, **SETS), categories, data.yes_no),
+        why="C9: categories are text in SQL and codes in the model; unseen ones are missing",
+    ),
+    Case(
+        "lightgbm-categories-missing",
+        trained(partial(LC, **SETS), categories_with_gaps, data.three),
+        why="C9: a missing category goes right, whatever a set holds",
+    ),
+    Case(
+        "lightgbm-categories-one-by-one",
+        trained(partial(LR, max_cat_to_onehot=8), categories, data.number),
+        why="C9: a set of one category",
+    ),
+    Case(
+        "lightgbm-categories-of-numbers",
+        trained(partial(LR, **SETS), data.grades, data.number),
+        why="C9: categories are numbers or booleans, and their codes are others",
+    ),
+    Case(
+        "lightgbm-integer-categories",
+        trained(
+            partial(LC, **SETS),
+            data.counts,
+            data.yes_no,
+            fit=lambda model, X, y: model.fit(X, y, categorical_feature=["n0", "n2"]),
+        ),
+        why="C9: the sets of categories were read as thresholds; negative codes are in no set",
+    ),
+    Case(
+        "lightgbm-ranker",
+        trained(
+            partial(lgb.LGBMRanker, n_estimators=10, verbose=-1),
+            gaps,
+            data.zero_one_two,
+            fit=lambda model, X, y: model.fit(X, y, group=[20] * (len(X) // 20)),
+        ),
+    ),
+    Case(
+        "lightgbm-own-objective",
+        trained(partial(LR, objective=squared), gaps, data.number),
+        why="C29: an objective of the author's own gives raw numbers, and a regressor says those",
     ),
     Case(
         "lightgbm-steep-sigmoid",

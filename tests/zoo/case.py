@@ -76,6 +76,11 @@ class Fitted:
                 promoted = object if column.dtype == "boolean" else "float64"
                 plain = promoted if column.isna().any() else column.dtype.numpy_dtype
                 columns[name] = column.to_numpy(dtype=plain, na_value=np.nan)
+            elif isinstance(column.dtype, pd.CategoricalDtype):
+                # A category that training did not have stands behind those that it had.
+                known = self.sample[name].cat.categories
+                new = [v for v in column.dropna().unique() if v not in known]
+                columns[name] = column.cat.set_categories([*known, *new])
             else:
                 columns[name] = column
         frame = pd.DataFrame(columns, index=rows.index)
@@ -116,12 +121,10 @@ class Fitted:
 
 
 def _arrow(column: pd.Series) -> pa.DataType:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = pd.Series(column.cat.categories)
     name = str(column.dtype).lower()
-    return (
-        pa.string()
-        if name in ("object", "category")
-        else pa.type_for_alias(name.replace("boolean", "bool"))
-    )
+    return pa.string() if name == "object" else pa.type_for_alias(name.replace("boolean", "bool"))
 
 
 def _joined(found: list[tuple[np.ndarray, Answer | None]], n: int) -> Answer:

@@ -107,6 +107,19 @@ def customers(
     return frame
 
 
+def grades(n: int, seed: int) -> pd.DataFrame:
+    """Categories that are whole numbers, booleans and fractions, beside a number."""
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "amount": rng.normal(size=n),
+            "grade": pd.Categorical(rng.choice([40, -1, 7, 3, 12], n)),
+            "paid": pd.Categorical(rng.random(n) < 0.5),
+            "rate": pd.Categorical(rng.choice([0.5, 2.25, 1.5, -3.0], n)),
+        }
+    )
+
+
 def reviews(n: int, seed: int) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     words = np.array(REVIEW)
@@ -123,6 +136,8 @@ def signal(frame: pd.DataFrame) -> np.ndarray:
     """What the targets depend on: all columns, less and less, and a product of two."""
     columns = []
     for _, column in frame.iloc[:, :8].items():
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            column = column.astype(column.cat.categories.dtype)
         if column.dtype.kind in "fiub":
             values = column.astype("float64").fillna(column.astype("float64").mean() + 1)
         else:
@@ -222,6 +237,8 @@ def fresh(table: Table, n: int = 300, *, seed: int = 99, marker: Any = np.nan) -
 
 
 def _awkward(column: pd.Series, marker: Any) -> list[Any]:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = pd.Series(column.cat.categories)
     kind = column.dtype.kind
     if kind == "f":
         return [np.nan, *(np.float64(v) for v in EXTREMES)]
@@ -234,7 +251,9 @@ def _awkward(column: pd.Series, marker: Any) -> list[Any]:
 
 def _column(values: list[Any], dtype: Any) -> pd.Series:
     if isinstance(dtype, pd.CategoricalDtype):
-        return pd.Series([v if isinstance(v, str) else None for v in values], dtype=dtype)
+        there = [None if pd.isna(v) else v for v in values]
+        new = [v for v in dict.fromkeys(there) if v is not None and v not in dtype.categories]
+        return pd.Series(pd.Categorical(there, categories=[*dtype.categories, *new]))
     if dtype.kind in "iu":
         return pd.Series(values, dtype=dtype.name.replace("int", "Int").replace("uI", "UI"))
     if dtype.kind == "b":

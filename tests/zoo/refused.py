@@ -22,10 +22,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from . import data
-from .boosters import LC, LR, XC
+from .boosters import LC, LR, XC, categories
 from .case import Case, trained
-
-categories = partial(data.customers, category=True)
 
 
 def two_labels(z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -68,7 +66,7 @@ REFUSED = (
             partial(data.counts, most=6),
             data.yes_no,
         ),
-        why="the sets of categories were read as thresholds",
+        why="C6: the sets of categories were read as thresholds",
     ),
     Case(
         "sklearn-hgb-text-categories",
@@ -157,31 +155,16 @@ REFUSED = (
     Case(
         "xgboost-categories",
         trained(partial(XC, enable_categorical=True), categories, data.zero_one),
-        why="categories are text in SQL and codes in the model",
+        why="C9: categories are text in SQL and codes in the model",
     ),
     Case(
         "xgboost-custom-objective",
         trained(partial(XC, objective=logistic), data.numbers, data.zero_one),
-        why="the link from raw score to probability is unknown",
+        why="C29: the link from raw score to probability is unknown",
     ),
     Case(
         "xgboost-one-class",
         trained(XC, data.numbers, one_class),
-    ),
-    Case(
-        "lightgbm-categories",
-        trained(LC, categories, data.yes_no),
-        why="categories are text in SQL and codes in the model",
-    ),
-    Case(
-        "lightgbm-integer-categories",
-        trained(
-            LC,
-            data.counts,
-            data.yes_no,
-            fit=lambda model, X, y: model.fit(X, y, categorical_feature=["n0"]),
-        ),
-        why="the sets of categories were read as thresholds",
     ),
     Case(
         "lightgbm-one-class",
@@ -190,11 +173,11 @@ REFUSED = (
     Case(
         "lightgbm-linear-tree",
         trained(partial(LR, linear_tree=True), data.numbers, data.number),
-        why="the linear models in the leaves were left out",
+        why="C8: the linear models in the leaves were left out",
     ),
     Case(
         "lightgbm-custom-objective",
         trained(partial(LC, objective=logistic), data.numbers, data.zero_one),
-        why="the link from raw score to probability is unknown",
+        why="C29: the link from raw score to probability is unknown",
     ),
 )
