@@ -9,7 +9,7 @@ from sqlml.compile import ensemble_size, prepare, used_inputs
 from sqlml.convert import convert
 from sqlml.convert.trying import Step, steps_of
 from sqlml.errors import NotConvertibleError
-from sqlml.publish import sample_of
+from sqlml.publish import ordered_sample
 
 if TYPE_CHECKING:
     from sqlml.model import ScoringModel
@@ -71,7 +71,7 @@ def check(model: Any, *, sample: Any) -> CheckedModel:
     Expected backend sql: an expression over 2 inputs, ...
     Not compared with the original yet: sqlml publish does that before it writes.
     """
-    rows = sample_of(model, sample)
+    rows = ordered_sample(model, sample)
     steps = steps_of(model, rows)
     try:
         scoring = convert(model, sample=rows)

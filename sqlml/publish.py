@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlml import golden, registry
-from sqlml.convert import convert, input_names, is_file, opened
+from sqlml.convert import convert, input_names, is_file, opened, sample_of
 from sqlml.errors import SampleError, listed, quoted
 from sqlml.parity import verify
 from sqlml.parity.rows import arrow_columns
-from sqlml.sample import Sample, read_sample
 from sqlml.score import Scorer
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from sqlml.model import Label, ScoringModel
     from sqlml.parity import ParityReport
+    from sqlml.sample import Sample
 
 _SHOWN = 4
 """Inputs that an example spells out; more make it `*`."""
@@ -88,7 +88,7 @@ def publish(
     """
     registry.check_name(name, alias)
     model = opened(model)
-    rows = sample_of(model, sample)
+    rows = ordered_sample(model, sample)
     scoring = convert(model, sample=rows, labels=labels)
     report = verify(scoring, model, rows)
     report.raise_if_different()
@@ -117,13 +117,12 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
     return registry.open_source(source, trust_pickle=trust_pickle)
 
 
-def sample_of(model: Any, sample: Any) -> Sample:
+def ordered_sample(model: Any, sample: Any) -> Sample:
     """The author's sample for a model, its columns in the model's own order.
 
     Raises `SampleError`.
     """
-    names = input_names(model)
-    return _inputs_only(read_sample(sample, names), names)
+    return _inputs_only(sample_of(model, sample), input_names(model))
 
 
 def read_rows(path: str) -> Any:
