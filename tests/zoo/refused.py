@@ -16,7 +16,7 @@ from sklearn.ensemble import (
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.multioutput import MultiOutputClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, RadiusNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -24,6 +24,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from . import data
 from .boosters import LC, XC
 from .case import Case, trained
+from .catboost_models import CC, CR
 
 
 def two_labels(z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -56,6 +57,14 @@ def logistic(y: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """An objective that a library knows nothing of."""
     p = 1 / (1 + np.exp(-predicted))
     return p - y, p * (1 - p)
+
+
+class HalfLogistic:
+    """An objective in the form of CatBoost's."""
+
+    def calc_ders_range(self, approxes: Any, targets: Any, weights: Any) -> list[Any]:
+        p = 1 / (1 + np.exp(-np.array(approxes)))
+        return list(zip((np.array(targets) - p).tolist(), (-p * (1 - p)).tolist(), strict=True))
 
 
 REFUSED = (
@@ -139,6 +148,11 @@ REFUSED = (
         why="several labels at once have no place in the output columns",
     ),
     Case(
+        "sklearn-two-labels-chained",
+        trained(lambda: ClassifierChain(LogisticRegression()), data.numbers, two_labels),
+        why="several labels at once have no place in the output columns",
+    ),
+    Case(
         "xgboost-custom-objective",
         trained(partial(XC, objective=logistic), data.numbers, data.zero_one),
         why="C29: the link from raw score to probability is unknown",
@@ -159,5 +173,29 @@ REFUSED = (
         "lightgbm-custom-objective",
         trained(partial(LC, objective=logistic), data.numbers, data.zero_one),
         why="C29: the link from raw score to probability is unknown",
+    ),
+    Case(
+        "catboost-text",
+        trained(
+            CC,
+            data.reviews,
+            data.yes_no,
+            fit=lambda model, X, y: model.fit(X, y, text_features=["text"]),
+        ),
+        why="tokens and their statistics",
+    ),
+    Case(
+        "catboost-custom-objective",
+        trained(
+            partial(CC, loss_function=HalfLogistic(), eval_metric="Logloss"),
+            data.numbers,
+            data.zero_one,
+        ),
+        why="the link from raw score to probability is unknown",
+    ),
+    Case(
+        "catboost-uncertainty",
+        trained(partial(CR, loss_function="RMSEWithUncertainty"), data.numbers, data.number),
+        why="a mean and a variance are not two targets",
     ),
 )

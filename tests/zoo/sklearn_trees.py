@@ -32,9 +32,11 @@ from sklearn.linear_model import (
 from sklearn.model_selection import (
     FixedThresholdClassifier,
     GridSearchCV,
+    RandomizedSearchCV,
     TunedThresholdClassifierCV,
 )
-from sklearn.multioutput import MultiOutputRegressor
+from sklearn.multiclass import OneVsOneClassifier, OutputCodeClassifier
+from sklearn.multioutput import MultiOutputRegressor, RegressorChain
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
@@ -297,6 +299,26 @@ COMBINED = (
         why="the isotonic step was left out",
     ),
     Case(
+        "sklearn-calibrated-temperature",
+        trained(
+            lambda: CalibratedClassifierCV(GaussianNB(), method="temperature", cv=3),
+            data.numbers,
+            data.three,
+        ),
+    ),
+    Case(
+        "sklearn-output-code",
+        trained(
+            lambda: OutputCodeClassifier(LogisticRegression(), code_size=3, random_state=0),
+            data.numbers,
+            data.three,
+        ),
+    ),
+    Case(
+        "sklearn-one-vs-one",
+        trained(lambda: OneVsOneClassifier(LinearSVC()), data.numbers, data.three),
+    ),
+    Case(
         "sklearn-tuned-threshold",
         trained(
             lambda: TunedThresholdClassifierCV(LogisticRegression(), scoring="f1", cv=3),
@@ -320,6 +342,24 @@ COMBINED = (
             lambda: MultiOutputRegressor(HistGradientBoostingRegressor(max_iter=10)),
             gaps,
             data.two_numbers,
+        ),
+    ),
+    Case(
+        "sklearn-regressor-chain",
+        trained(lambda: RegressorChain(Ridge(), order=[1, 0]), sql_names, data.two_numbers),
+    ),
+    Case(
+        "sklearn-random-search",
+        trained(
+            lambda: RandomizedSearchCV(
+                RandomForestRegressor(8, random_state=0),
+                {"max_depth": [2, 4, 6]},
+                n_iter=2,
+                cv=3,
+                random_state=0,
+            ),
+            data.numbers,
+            data.number,
         ),
     ),
     Case(
