@@ -35,6 +35,9 @@ MOST_CATEGORIES = 2_000
 
 UNSEEN_TEXTS = ("", " ", "nan", "None", "NULL", "sqlml: unseen", "x" * 300, "\N{SEEDLING}")
 
+DENORMALS = (5e-324, -1e-310, 1e-40, -1e-45)
+"""Of double and of float32: a runtime may take them for zero."""
+
 MISSING, INFINITE, UNSEEN, CATEGORY = "missing", "infinite", "unseen value of", "category of"
 
 
@@ -228,7 +231,8 @@ class Edges:
             numbers = self.numbers(index)
             finite = np.abs(numbers[np.isfinite(numbers)])
             largest = float(finite.max()) if len(finite) else 1.0
-            values = [1e-30, 1e3 * max(largest, 1.0), -1e3 * max(largest, 1.0)]
+            far = 1e3 * max(largest, 1.0)
+            values = [*DENORMALS, 1e-30, far, -far]
             traces = [t for e in self.facts.ensembles for t in e.columns if t is not None]
             if any(t.input == index for t in traces):  # elsewhere distances turn into ties
                 values += [1e38, -1e38]
