@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sqlml.doctor import Check
+    from sqlml.model import Label
     from sqlml.registry import Version
 
 ROWS = 100
@@ -42,6 +43,26 @@ class _Commands(click.Group):
             message = spark_message(str(error))
         click.echo(message, err=True)
         return ctx.exit(1)
+
+
+def _labels(ctx: click.Context, option: click.Parameter, text: str | None) -> list[Label] | None:
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or any(not isinstance(v, str | int) for v in found):
+        raise click.BadParameter(f"a list of texts or of whole numbers is expected, found {text}")
+    return found
+
+
+_labels_option = click.option(
+    "--labels",
+    metavar="JSON",
+    callback=_labels,
+    help='Of a network that classifies, in the order of its probabilities: \'["no", "yes"]\'.',
+)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,23 +94,29 @@ def demo(directory: str) -> None:
     "--sample", "sample_file", required=True, help="Rows of the training data: .parquet or .csv."
 )
 @click.option("--alias", help="The alias for this version; the bare name means 'champion'.")
+@_labels_option
 @click.option("--trust-pickle", is_flag=True, help="Open a pickled model, which runs its code.")
 @_json
 def publish(
-    source: str, name: str, sample_file: str, alias: str | None, trust_pickle: bool, as_json: bool
+    source: str,
+    name: str,
+    sample_file: str,
+    alias: str | None,
+    labels: list[Label] | None,
+    trust_pickle: bool,
+    as_json: bool,
 ) -> None:
-    """Publish a model that MLflow holds, given as runs:/… or models:/….
+    """Publish a model that MLflow holds, given as runs:/… or models:/…, or a model's file.
 
-    Models in pickle, as MLflow's sklearn flavor writes them, need --trust-pickle: opening
-    one runs the code inside.
+    Files are .onnx, Keras' .keras and PyTorch's .pt2. Models in pickle, as MLflow's sklearn flavor
+    writes them, need --trust-pickle: opening one runs the code inside. So do .pt2 files.
     """
+    from sqlml.publish import open_source, read_rows
     from sqlml.publish import publish as publish_model
-    from sqlml.publish import read_rows
-    from sqlml.registry import open_source
 
     rows = read_rows(sample_file)
     model = open_source(source, trust_pickle=trust_pickle)
-    published = publish_model(model, name, sample=rows, alias=alias)
+    published = publish_model(model, name, sample=rows, alias=alias, labels=labels)
     if as_json:
         facts = ("name", "version", "alias", "sha256")
         _print_json({fact: getattr(published, fact) for fact in facts})
@@ -104,20 +131,27 @@ def publish(
     "sample_file",
     help="Rows of the training data: .parquet or .csv; else MLflow's input example.",
 )
+@_labels_option
 @click.option("--trust-pickle", is_flag=True, help="Open a pickled model, which runs its code.")
 @_json
-def check(source: str, sample_file: str | None, trust_pickle: bool, as_json: bool) -> None:
+def check(
+    source: str,
+    sample_file: str | None,
+    labels: list[Label] | None,
+    trust_pickle: bool,
+    as_json: bool,
+) -> None:
     """Say which steps of a model convert, which do not and why; nothing is published.
 
     SOURCE is that of sqlml publish. Exit code 1 where the model would be refused.
     """
     from sqlml.check import check as check_model
-    from sqlml.publish import read_rows
-    from sqlml.registry import open_source, sample_of_source
+    from sqlml.publish import open_source, read_rows
+    from sqlml.registry import sample_of_source
 
     model = open_source(source, trust_pickle=trust_pickle)
     rows = read_rows(sample_file) if sample_file else sample_of_source(source, "--sample FILE")
-    checked = check_model(model, sample=rows)
+    checked = check_model(model, sample=rows, labels=labels)
     if as_json:
         _print_json({"ok": checked.ok} | dataclasses.asdict(checked))
     else:

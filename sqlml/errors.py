@@ -352,9 +352,10 @@ class DependencyMissingError(SqlmlError):
 
     condition = "DEPENDENCY_MISSING"
 
-    def __init__(self, what: str, extra: str) -> None:
+    def __init__(self, what: str, extra: str, instead: str = "") -> None:
+        """`instead`: what else would do, where something would."""
         self.what, self.extra = what, extra
-        super().__init__(f"{what} need the extra: pip install 'sqlml[{extra}]'")
+        super().__init__(f"{what} need the extra: pip install 'sqlml[{extra}]'{instead}")
 
 
 class ExecutorDependencyError(SqlmlError):

@@ -12,6 +12,7 @@ a model came from:
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import json
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 Task = Literal["regression", "classification", "clustering", "outlier_detection", "other"]
 Precision = Literal["float32", "float64"]
 Label = str | int | float | bool
+
+BOUNDS: dict[Precision, float] = {"float32": 1e-5, "float64": 1e-9}
+"""How far two scores may lie apart, by the width in which the graph computes."""
 
 METADATA_FORMAT = 1
 
@@ -60,6 +64,8 @@ class ScoringModel:
     precision: Precision = "float64"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Where it came from: framework, estimator, library versions."""
+    golden: bytes = field(default=b"", repr=False)
+    """Rows and their scores, for a machine with another runtime (`sqlml.golden`)."""
 
     @cached_property
     def sha256(self) -> str:
@@ -96,6 +102,7 @@ class ScoringModel:
                 "signature": dataclasses.asdict(self.signature),
                 "tensors": [dataclasses.asdict(t) for t in self.tensors],
                 "metadata": dict(self.metadata),
+                "golden": base64.b64encode(self.golden).decode(),
             },
             indent=2,
             ensure_ascii=False,
@@ -113,6 +120,7 @@ class ScoringModel:
             labels=tuple(facts["labels"]),
             precision=facts["precision"],
             metadata=facts["metadata"],
+            golden=base64.b64decode(facts.get("golden", "")),
         )
 
 

@@ -6,11 +6,13 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlml import registry
-from sqlml.convert import convert, input_names
+from sqlml import golden, registry
+from sqlml.convert import convert, input_names, is_file, opened
 from sqlml.errors import SampleError, listed, quoted
 from sqlml.parity import verify
+from sqlml.parity.rows import arrow_columns
 from sqlml.sample import Sample, read_sample
+from sqlml.score import Scorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -67,14 +69,17 @@ def publish(
 ) -> PublishedModel:
     """Convert a trained model, prove that it scores as before, and publish it as `name`.
 
+    `model`: of a framework of `sqlml.convert`, an onnx.ModelProto, or the path of an .onnx or a
+    .keras file.
     `sample`: some hundred rows of the training data without the target, as a pandas
     DataFrame, a NumPy array, a pyarrow Table or a Spark DataFrame. It gives the inputs
     their names and types, and the comparison its rows. `alias="champion"` makes the new
     version the one that the bare name means. `labels`: of a network that classifies, in the
     order of its probabilities; other models know their labels.
     Nothing is written unless every step before succeeded. Raises `ParityError` where
-    scores differ, `NotConvertibleError`, `SampleError`, `ReferenceNotAllowedError` or
-    `ArgumentError` for a name or alias, and `RegistryUnavailableError`.
+    scores differ, `NotConvertibleError`, `SampleError`, `ModelRejectedError` for a file that
+    cannot be opened or is not safe, `ReferenceNotAllowedError` or `ArgumentError` for a name or
+    alias, and `RegistryUnavailableError`.
 
         >>> published = publish(model, "churn", sample=X_train, alias="champion")
         ... # doctest: +SKIP
@@ -82,11 +87,12 @@ def publish(
         1
     """
     registry.check_name(name, alias)
+    model = opened(model)
     rows = sample_of(model, sample)
     scoring = convert(model, sample=rows, labels=labels)
     report = verify(scoring, model, rows)
     report.raise_if_different()
-    scoring = dataclasses.replace(scoring, signature=report.signature)
+    scoring = _with_golden(dataclasses.replace(scoring, signature=report.signature), rows)
     version = registry.log(
         scoring,
         name,
@@ -105,6 +111,19 @@ def sample_of(model: Any, sample: Any) -> Sample:
     """
     names = input_names(model)
     return _inputs_only(read_sample(sample, names), names)
+
+
+def open_source(source: str, *, trust_pickle: bool = False) -> Any:
+    """The trained model behind the path of a model file, `runs:/…` or `models:/…`.
+
+    Files, and models that MLflow holds, which run code when they are opened, need `trust_pickle`.
+    Raises what `sqlml.convert.opened` and `sqlml.registry.open_source` raise.
+
+        >>> model = open_source("model.keras")                            # doctest: +SKIP
+    """
+    if is_file(source):
+        return opened(source, trust_pickle=trust_pickle)
+    return registry.open_source(source, trust_pickle=trust_pickle)
 
 
 def read_rows(path: str) -> Any:
@@ -147,6 +166,11 @@ def _inputs_only(sample: Sample, known: list[str] | None) -> Sample:
         columns=tuple(sample.columns[i] for i in order),
         labels=tuple(sample.labels[i] for i in order) if sample.labels else (),
     )
+
+
+def _with_golden(model: ScoringModel, sample: Sample) -> ScoringModel:
+    columns = arrow_columns(sample.frame, model.signature.inputs)
+    return dataclasses.replace(model, golden=golden.golden(model, columns, Scorer(model).score))
 
 
 def _description(model: ScoringModel, report: ParityReport) -> str:

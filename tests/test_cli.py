@@ -167,6 +167,22 @@ def test_publishing_xgboosts_own_file_needs_no_trust(customers, rows):
     assert "SELECT * FROM PREDICT('cli-xgb/1'" in done.output
 
 
+def test_publishing_a_file_of_keras_states_its_labels(rows, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    import keras
+
+    layers = [keras.Input((2,)), keras.layers.Dense(1, activation="sigmoid")]
+    keras.Sequential(layers).save(tmp_path / "model.keras")
+    pd.DataFrame({"a": [0.5, 2.0], "b": [1.0, -3.0]}).to_csv(tmp_path / "ab.csv", index=False)
+    source = ("publish", str(tmp_path / "model.keras"), "--sample", str(tmp_path / "ab.csv"))
+
+    wrong = run(*source, "--name", "cli-keras", "--labels", "no,yes")
+    assert wrong.exit_code == 2
+    assert "found no,yes" in wrong.stderr
+    assert run(*source, "--name", "cli-keras", "--labels", '["no", "yes"]').exit_code == 0
+    assert sqlml.load("cli-keras").labels == ("no", "yes")
+
+
 def test_a_native_file_that_names_other_code_needs_trust(customers, rows, tmp_path):
     from sqlml.registry.source import _native
 
@@ -180,8 +196,11 @@ def test_a_native_file_that_names_other_code_needs_trust(customers, rows, tmp_pa
 @pytest.mark.parametrize(
     ("source", "condition"),
     [
-        ("model.onnx", "NOT_CONVERTIBLE"),
+        ("model.onnx", "MODEL_REJECTED"),
+        ("dbfs:/model.onnx", "REFERENCE_NOT_ALLOWED"),
         ("runs:/nothing/model", "MODEL_REJECTED"),
+        ("nowhere.keras", "MODEL_REJECTED"),
+        ("nowhere.h5", "MODEL_REJECTED"),
         ("models:/../../etc", "REFERENCE_NOT_ALLOWED"),
         ("file:///etc/passwd", "REFERENCE_NOT_ALLOWED"),
     ],

@@ -17,7 +17,7 @@ import onnx
 import pyarrow as pa
 from onnx import TensorProto, helper, numpy_helper
 
-from sqlml import types
+from sqlml import golden, types
 from sqlml.compile.expressions import Arena
 from sqlml.compile.forest.graph import reads
 from sqlml.compile.sql import not_null
@@ -74,7 +74,11 @@ def coded(model: ScoringModel) -> Coded:
         uses.number(f"in{index}", {text: i for i, text in enumerate(named)}, inputs[index].wire)
     signature = dataclasses.replace(model.signature, inputs=tuple(inputs))
     onnx_bytes = proto.SerializeToString(deterministic=True)
-    return Coded(dataclasses.replace(model, onnx=onnx_bytes, signature=signature), texts)
+    rows = golden.with_inputs(
+        model.golden, lambda i, c: as_numbers(c, fields[i], texts[i]) if i in texts else c
+    )
+    made = dataclasses.replace(model, onnx=onnx_bytes, signature=signature, golden=rows)
+    return Coded(made, texts)
 
 
 def as_sql(column: str, field: Input, texts: tuple[str, ...]) -> str:

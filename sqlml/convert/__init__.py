@@ -16,6 +16,8 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from sqlml.convert import files
+from sqlml.convert.files import is_file
 from sqlml.convert.network import Labelled
 from sqlml.errors import ArgumentError, NotConvertibleError, listed
 from sqlml.sample import Sample, read_sample
@@ -27,16 +29,30 @@ if TYPE_CHECKING:
 
     from sqlml.model import Label, ScoringModel
 
+__all__ = [
+    "CONVERTERS",
+    "Answer",
+    "Converter",
+    "convert",
+    "converter_of",
+    "input_names",
+    "is_file",
+    "labelled",
+    "opened",
+]
+
 # Explicit, so that one screen shows everything supported. The first that recognises a
-# model converts it: LightGBM's and XGBoost's wrappers are scikit-learn estimators too, and
+# model converts it: boosters' wrappers are scikit-learn estimators too, and
 # where Keras runs on PyTorch its models are modules.
 CONVERTERS = {
     "keras": "sqlml.convert.keras",
     "torch": "sqlml.convert.torch",
     "xgboost": "sqlml.convert.xgboost",
     "lightgbm": "sqlml.convert.lightgbm",
+    "catboost": "sqlml.convert.catboost",
     "sklearn": "sqlml.convert.sklearn",
     "statsmodels": "sqlml.convert.statsmodels",
+    "onnx": "sqlml.convert.ready_made",
 }
 
 
@@ -45,7 +61,7 @@ class Answer:
     """What the original says of some rows: the truth that a converted model must match."""
 
     prediction: np.ndarray[Any, Any]
-    """[N] labels or numbers; [N, K] for K targets."""
+    """[N] labels or numbers; [N, K] for K targets, or all columns of all outputs of any graph."""
     probabilities: np.ndarray[Any, Any] | None = None
     """[N, K] in the order of the ScoringModel's labels."""
     score: np.ndarray[Any, Any] | None = None
@@ -94,8 +110,19 @@ def converter_of(model: object) -> Converter:
     kind = type(model)
     raise NotConvertibleError(
         f"{kind.__module__}.{kind.__qualname__}",
-        f"it is no model of {listed(list(CONVERTERS))}.",
+        f"it is no model of {listed(list(CONVERTERS))}, and no path of a model's file.",
     )
+
+
+def opened(model: Any, *, trust_pickle: bool = False) -> Any:
+    """The model in a file, or in an onnx.ModelProto; any other is given back as it is.
+
+    Raises what `files.opened` raises.
+    """
+    from sqlml.convert import ready_made
+
+    model = files.opened(model, trust_pickle=trust_pickle)
+    return ready_made.opened(model) if ready_made.recognises(model) else model
 
 
 def input_names(model: object) -> list[str] | None:
@@ -110,12 +137,15 @@ def input_names(model: object) -> list[str] | None:
 def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -> ScoringModel:
     """A trained model as a ScoringModel: ONNX bytes, signature, task, labels.
 
+    `model`: of a framework of `CONVERTERS`, an onnx.ModelProto, or the path of an .onnx or a
+    .keras file.
     `sample`: some rows of the training data without the target, as a pandas DataFrame, a
     NumPy array, a pyarrow Table or a Spark DataFrame. `labels`: of a network that classifies, in
     the order of its probabilities. Nothing is compared here: which
     inputs take missing values is found by `sqlml.verify`, as part of `sqlml.publish`.
-    Raises `NotConvertibleError`, which names the step and the reason, `SampleError`, and
-    `ArgumentError` for labels of a model that knows its own.
+    Raises `NotConvertibleError`, which names the step and the reason, `SampleError`,
+    `ModelRejectedError` for a file that cannot be opened or is not safe, and `ArgumentError` for
+    labels of a model that knows its own.
 
     >>> from sklearn.linear_model import LinearRegression
     >>> import numpy as np
@@ -127,6 +157,7 @@ def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -
     from sqlml.convert.stable import stable
     from sqlml.convert.weightless import without_weightless
 
+    model = opened(model)
     rows = sample if isinstance(sample, Sample) else read_sample(sample, input_names(model))
     model = labelled(model, labels)
     scoring = converter_of(model).convert(model, rows)

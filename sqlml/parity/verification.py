@@ -14,16 +14,18 @@ import numpy as np
 import onnx
 import pyarrow as pa
 
-from sqlml.convert import input_names, labelled
+from sqlml.convert import input_names, labelled, opened
 from sqlml.errors import NotConvertibleError, ParityError, SampleError, SqlmlError, listed
+from sqlml.model import BOUNDS
 from sqlml.parity.backends import FUNCTION, idle_inputs, other_bits, raw_results
 from sqlml.parity.compare import Difference, Expected, differences
 from sqlml.parity.domain import accepting, freed, probed, rejected
 from sqlml.parity.edges import Edges
 from sqlml.parity.limits import limited
+from sqlml.parity.opinion import opinion, second_opinion
 from sqlml.parity.original import Group, Original, Outcome, by_dtypes, whole
 from sqlml.parity.provenance import facts_of
-from sqlml.parity.report import BOUNDS, ParityReport, WorstRow
+from sqlml.parity.report import ParityReport, WorstRow
 from sqlml.parity.rows import arrow_columns
 from sqlml.parity.splits import split_groups
 from sqlml.sample import Sample, read_sample
@@ -49,7 +51,8 @@ ORDERED_ROWS = 500
 
 _LIBRARIES = (
     "sqlml", "numpy", "pandas", "pyarrow", "onnx", "onnxruntime", "scikit-learn", "scipy",
-    "xgboost", "lightgbm", "skl2onnx", "torch", "statsmodels", "patsy",
+    "xgboost", "lightgbm", "catboost", "skl2onnx", "torch", "keras", "tensorflow", "statsmodels",
+    "patsy",
 )  # fmt: skip
 
 
@@ -76,6 +79,7 @@ def verify(scoring_model: ScoringModel, model: Any, sample: Any) -> ParityReport
     >>> report.ok, report.rejected
     (True, {'x0': ('missing values', 'infinity')})
     """
+    model = opened(model)
     rows = sample if isinstance(sample, Sample) else read_sample(sample, input_names(model))
     if scoring_model.metadata.get("labels") == "stated":
         model = labelled(model, scoring_model.labels)
@@ -146,7 +150,8 @@ def _report(
     in_group = np.concatenate([np.arange(n) for n in sizes])
     bound = BOUNDS[model.precision]
     expected = _expected(outcomes, of_row)
-    results = raw_results(model, _columns(model, outcomes))
+    columns = _columns(model, outcomes)
+    results = raw_results(model, columns)
     compared = _compared(model, expected, results, bound)
     compared.append(_all_or_nothing(len(of_row), unsteady, "score", _ANY_BATCH))
 
@@ -154,11 +159,13 @@ def _report(
     wrong = severity > 1
     numbers = [d for d in compared if not d.is_label]
     labels = [d for d in compared if d.is_label]
-    worst = [
-        _worst_row(compared, outcomes[of_row[row]], int(row), int(in_group[row]))
-        for row in np.argsort(-severity, kind="stable")[:WORST_ROWS]
-        if severity[row] > 0
-    ]
+    shown = [int(r) for r in np.argsort(-severity, kind="stable")[:WORST_ROWS] if severity[r] > 0]
+    worst = [_worst_row(compared, outcomes[of_row[row]], row, int(in_group[row])) for row in shown]
+    if differing := [row for row in shown if wrong[row]]:  # these come first
+        asked = second_opinion(model, expected, columns, differing, bound)
+        worst[: len(differing)] = [
+            _with_opinion(w, asked, place, bound) for place, w in enumerate(worst[: len(differing)])
+        ]
     inputs = model.signature.inputs
     return ParityReport(
         rows=len(of_row),
@@ -279,6 +286,13 @@ def _worst_row(
         found=worst.found(row),
         error=float(worst.absolute[row]),
     )
+
+
+def _with_opinion(
+    worst: WorstRow, asked: Mapping[str, Difference], place: int, bound: float
+) -> WorstRow:
+    of_output = asked.get(worst.output.partition(" (backend ")[0])
+    return dataclasses.replace(worst, opinion=opinion(worst.found, of_output, place, bound))
 
 
 def _largest_finite(errors: Sequence[np.ndarray[Any, Any]]) -> float:

@@ -54,12 +54,6 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
 
         >>> model = open_source("runs:/4f2ab1/model", trust_pickle=True)  # doctest: +SKIP
     """
-    if source.lower().endswith(".onnx"):
-        raise NotConvertibleError(
-            source,
-            "ready-made ONNX files are not taken yet.",
-            "Publish the model that it was made from: sqlml.publish(model, …).",
-        )
     if not _SOURCE.fullmatch(source) or ".." in source:
         raise ReferenceNotAllowedError(source)
     found = _flavors(source)
@@ -90,7 +84,7 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
 def input_example(source: str) -> pd.DataFrame | np.ndarray[Any, Any] | None:
     """The example rows that a model was logged with; None where there are no such rows.
 
-    They are one JSON file, read as data.
+    They are one JSON file, read as data. A file of a model has none.
     Raises `RegistryUnavailableError`.
 
         >>> rows = input_example("runs:/4f2ab1/model")                     # doctest: +SKIP
@@ -99,6 +93,8 @@ def input_example(source: str) -> pd.DataFrame | np.ndarray[Any, Any] | None:
     import pandas as pd
     from mlflow.exceptions import MlflowException
 
+    if not _SOURCE.fullmatch(source):
+        return None
     with tempfile.TemporaryDirectory(prefix="sqlml-") as directory:
         example = asked(lambda _: _example(source, directory), patience=None)
         if example is None:
@@ -120,7 +116,7 @@ def sample_of_source(source: str, instead: str) -> pd.DataFrame | np.ndarray[Any
     found = input_example(source)
     if found is None:
         raise SampleError(
-            f"{source} was logged without an input example. Give some hundred rows of "
+            f"{source} comes without an input example. Give some hundred rows of "
             f"the training data: {instead}."
         )
     return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from sqlml import types
+from sqlml import golden, types
 from sqlml.score import engines
 from sqlml.score.conform import arrow_type, conform, on_the_wire
 
@@ -47,6 +47,7 @@ class Scorer:
         every = range(len(model.signature.inputs))
         self._inputs = list(every if inputs is None else inputs)
         self._absent = [i for i in every if i not in self._inputs]
+        golden.check(model, self._inputs, self.score)
 
     def score(self, columns: Sequence[pa.Array]) -> pa.Array:
         """The raw result of each row: `model.raw`, a struct where that is several fields.

@@ -15,7 +15,7 @@ from sqlml.errors import (
     VersionNotFoundError,
 )
 from sqlml.model import ModelReference
-from sqlml.publish import publish
+from sqlml.publish import open_source, publish
 from sqlml.statements.commands import Command, CreateModel, DropModel, SetAlias, UnsetAlias
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _publish(
     Of a sample table, `publish` keeps some thousand rows: it holds them in the driver's
     memory, and scores them with the original.
     """
-    model = registry.open_source(command.source, trust_pickle=trust_pickle)
+    model = open_source(command.source, trust_pickle=trust_pickle)
     if command.sample is not None:
         sample = read_table(command.sample)
     else:

@@ -504,8 +504,6 @@ REFUSALS = [
         "FunctionTransformer(<lambda>)",
         "Python code",
     ),
-    (ensemble.HistGradientBoostingClassifier(max_iter=2), X.astype({"home.dest": "category"}),
-     "HistGradientBoostingClassifier", "categories"),
     (neighbors.RadiusNeighborsClassifier(9.0), X[NUMBERS], "RadiusNeighborsClassifier", "outlier"),
     (neighbors.NearestCentroid(), X[NUMBERS], "NearestCentroid", "no conversion"),
     (ensemble.GradientBoostingClassifier(init=logistic(), n_estimators=2), X[NUMBERS],

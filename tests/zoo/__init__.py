@@ -6,7 +6,9 @@ must not be published. There is no third kind: a case moves when a converter is 
 
 from .boosters import LIGHTGBM, XGBOOST
 from .case import Answer, Case, Fitted
+from .catboost_models import CATBOOST
 from .keras_models import KERAS, KERAS_REFUSED
+from .onnx_models import ONNX
 from .refused import REFUSED as OTHERS_REFUSED
 from .sklearn_estimators import ESTIMATORS
 from .sklearn_pipelines import PIPELINES
@@ -21,6 +23,8 @@ ZOO: tuple[Case, ...] = (
     *PIPELINES,
     *XGBOOST,
     *LIGHTGBM,
+    *CATBOOST,
+    *ONNX,
     *STATSMODELS,
     *TORCH,
     *KERAS,

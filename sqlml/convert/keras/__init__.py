@@ -8,10 +8,9 @@ refused.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from sqlml.errors import DependencyMissingError, NotConvertibleError
+from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
     from sqlml.convert import Answer
@@ -33,15 +32,13 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
     `model`: the model, or `Labelled`. Raises `NotConvertibleError`, which names the layer and the
     reason, and `SampleError` for columns that are not the model's inputs.
     """
-    if find_spec("keras") is None:
-        raise DependencyMissingError("Keras models", "keras")
-    import keras
-
     from sqlml.convert.graph import Graph
+    from sqlml.convert.keras.framework import keras_itself
     from sqlml.convert.keras.inputs import column_input, inputs_of, joined
     from sqlml.convert.keras.layers import Building, run
     from sqlml.convert.network import scoring_model, unlabelled
 
+    keras = keras_itself()
     model, labels = unlabelled(model)
     inputs = inputs_of(model, sample.columns)
     shown = run(model, sample.container(sample.frame))

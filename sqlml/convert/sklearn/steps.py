@@ -41,7 +41,7 @@ def transform(g: Graph, step: Any, table: Table) -> Table:
 
 def predict(g: Graph, step: Any, table: Table) -> Result:
     """The nodes of `step.predict` and `step.predict_proba`."""
-    if type(step).__module__.partition(".")[0] in ("xgboost", "lightgbm"):
+    if type(step).__module__.partition(".")[0] in ("xgboost", "lightgbm", "catboost"):
         from sqlml.convert.sklearn.boosters import predict_booster as how
     elif is_sklearn(step) and name_of(step) in _table("PREDICTORS"):
         how = _table("PREDICTORS")[name_of(step)]

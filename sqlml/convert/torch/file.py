@@ -1,0 +1,31 @@
+"""Exported programs that PyTorch wrote into a file, .pt2."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from sqlml.convert.hushed import hushed
+from sqlml.errors import DependencyMissingError, ModelRejectedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def opened(path: Path) -> Any:
+    """The exported program. PyTorch unpickles some constants, and evaluates sizes as Python.
+
+    Raises `ModelRejectedError` where PyTorch cannot open it.
+    """
+    if find_spec("torch") is None:
+        raise DependencyMissingError("PyTorch models", "torch")
+    import torch
+
+    try:
+        with hushed("torch.export"):
+            return torch.export.load(str(path))
+    except Exception as error:  # it raises whatever it meets
+        reason = " ".join(str(error).split())[:300]
+        raise ModelRejectedError(
+            f"{path} cannot be opened: {type(error).__name__}: {reason}"
+        ) from error
