@@ -9,7 +9,7 @@ from sqlml.compile import ensemble_size, prepare, used_inputs
 from sqlml.convert import convert, labelled, opened
 from sqlml.convert.trying import Step, steps_of
 from sqlml.errors import NotConvertibleError
-from sqlml.publish import sample_of
+from sqlml.publish import ordered_sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,7 +75,7 @@ def check(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -> 
     Not compared with the original yet: sqlml publish does that before it writes.
     """
     model = opened(model)
-    rows = sample_of(model, sample)
+    rows = ordered_sample(model, sample)
     model = labelled(model, labels)
     steps = steps_of(model, rows)
     try:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlml import golden, registry
-from sqlml.convert import convert, input_names, is_file, opened
+from sqlml.convert import convert, input_names, is_file, opened, sample_of
 from sqlml.errors import SampleError, listed, quoted
 from sqlml.parity import verify
 from sqlml.parity.rows import arrow_columns
-from sqlml.sample import Sample, read_sample
 from sqlml.score import Scorer
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from sqlml.model import Label, ScoringModel
     from sqlml.parity import ParityReport
+    from sqlml.sample import Sample
 
 _SHOWN = 4
 """Inputs that an example spells out; more make it `*`."""
@@ -74,8 +74,8 @@ def publish(
     `sample`: some hundred rows of the training data without the target, as a pandas
     DataFrame, a NumPy array, a pyarrow Table or a Spark DataFrame. It gives the inputs
     their names and types, and the comparison its rows. `alias="champion"` makes the new
-    version the one that the bare name means. `labels`: of a network that classifies, in the
-    order of its probabilities; other models know their labels.
+    version the one that the bare name means. `labels`: of a network or an ONNX file that
+    classifies, in the order of its probabilities; other models know their labels.
     Nothing is written unless every step before succeeded. Raises `ParityError` where
     scores differ, `NotConvertibleError`, `SampleError`, `ModelRejectedError` for a file that
     cannot be opened or is not safe, `ReferenceNotAllowedError` or `ArgumentError` for a name or
@@ -88,7 +88,7 @@ def publish(
     """
     registry.check_name(name, alias)
     model = opened(model)
-    rows = sample_of(model, sample)
+    rows = ordered_sample(model, sample)
     scoring = convert(model, sample=rows, labels=labels)
     report = verify(scoring, model, rows)
     report.raise_if_different()
@@ -104,15 +104,6 @@ def publish(
     return PublishedModel(name, version.version, alias, scoring.sha256, scoring, report)
 
 
-def sample_of(model: Any, sample: Any) -> Sample:
-    """The author's sample for a model, its columns in the model's own order.
-
-    Raises `SampleError`.
-    """
-    names = input_names(model)
-    return _inputs_only(read_sample(sample, names), names)
-
-
 def open_source(source: str, *, trust_pickle: bool = False) -> Any:
     """The trained model behind the path of a model file, `runs:/…` or `models:/…`.
 
@@ -124,6 +115,14 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
     if is_file(source):
         return opened(source, trust_pickle=trust_pickle)
     return registry.open_source(source, trust_pickle=trust_pickle)
+
+
+def ordered_sample(model: Any, sample: Any) -> Sample:
+    """The author's sample for a model, its columns in the model's own order.
+
+    Raises `SampleError`.
+    """
+    return _inputs_only(sample_of(model, sample), input_names(model))
 
 
 def read_rows(path: str) -> Any:

@@ -6,7 +6,8 @@ One module per framework, three functions in each:
 * `convert(model, sample)`: the ScoringModel, or `NotConvertibleError`;
 * `answer(model, rows)`: the framework's own answer, which parity compares with;
 
-and a fourth, `tried(model, sample)`, where a model has steps: what became of each of them.
+and a fourth, `tried(model, sample)`, where a model has steps: what became of each of them. Where
+a model's inputs are not among its attributes, the module has `input_names(model)` too.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ __all__ = [
     "is_file",
     "labelled",
     "opened",
+    "sample_of",
 ]
 
 # Explicit, so that one screen shows everything supported. The first that recognises a
@@ -51,6 +53,7 @@ CONVERTERS = {
     "lightgbm": "sqlml.convert.lightgbm",
     "catboost": "sqlml.convert.catboost",
     "sklearn": "sqlml.convert.sklearn",
+    "spark": "sqlml.convert.spark",
     "statsmodels": "sqlml.convert.statsmodels",
     "onnx": "sqlml.convert.ready_made",
 }
@@ -78,23 +81,31 @@ class Converter(Protocol):
     def answer(self, model: Any, rows: Any) -> Answer: ...
 
 
-# Of these, a model does not know its labels, and its author may state them.
-NETWORKS = ("torch", "keras")
+# Of these, a model need not know its labels, and its author may state them.
+NETWORKS = ("torch", "keras", "onnx")
 
 
 def labelled(model: Any, labels: Iterable[Label] | None) -> Any:
     """The model, with labels where its author states some.
 
-    Raises `ArgumentError` for a model that knows its labels itself.
+    Raises `ArgumentError` for a model that knows its labels itself, and for what are no labels.
     """
     if labels is None:
         return model
+    plain = tuple(label.item() if hasattr(label, "item") else label for label in labels)
+    kinds = {type(label) for label in plain}
+    alike = len(kinds) == 1 and kinds <= {bool, float, int, str}
+    if not alike or not 2 <= len(plain) == len(set(plain)):
+        raise ArgumentError(
+            "Labels are two or more different values of one kind, as ['no', 'yes']; found "
+            f"{list(plain)!r}."
+        )
     if not any(importlib.import_module(CONVERTERS[name]).recognises(model) for name in NETWORKS):
         raise ArgumentError(
             f"{type(model).__name__} knows its labels itself, if it is a classifier. "
             "Leave `labels` out."
         )
-    return Labelled(model, tuple(labels))
+    return Labelled(model, plain)
 
 
 def converter_of(model: object) -> Converter:
@@ -126,12 +137,28 @@ def opened(model: Any, *, trust_pickle: bool = False) -> Any:
 
 
 def input_names(model: object) -> list[str] | None:
-    """The names under which the model itself knows its inputs, where it does."""
+    """The names under which the model itself knows its inputs, where it does.
+
+    Raises `NotConvertibleError` for a Spark pipeline whose stages do not tell.
+    """
+    if _of_spark(model):
+        from sqlml.convert.spark import input_names as raw_columns
+
+        return raw_columns(model)
     for attribute in ("feature_names_in_", "feature_names", "feature_name_"):
         names = getattr(model, attribute, None)
         if names is not None and not callable(names):
             return [str(n) for n in names]
     return None
+
+
+def sample_of(model: object, data: Any) -> Sample:
+    """The author's sample in the form that the model's framework takes (see `read_sample`)."""
+    return read_sample(data, input_names(model), nullable=_of_spark(model))
+
+
+def _of_spark(model: object) -> bool:
+    return type(model).__module__.startswith("pyspark.ml.")
 
 
 def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -> ScoringModel:
@@ -140,8 +167,8 @@ def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -
     `model`: of a framework of `CONVERTERS`, an onnx.ModelProto, or the path of an .onnx or a
     .keras file.
     `sample`: some rows of the training data without the target, as a pandas DataFrame, a
-    NumPy array, a pyarrow Table or a Spark DataFrame. `labels`: of a network that classifies, in
-    the order of its probabilities. Nothing is compared here: which
+    NumPy array, a pyarrow Table or a Spark DataFrame. `labels`: of a network or an ONNX
+    file that classifies, in the order of its probabilities. Nothing is compared here: which
     inputs take missing values is found by `sqlml.verify`, as part of `sqlml.publish`.
     Raises `NotConvertibleError`, which names the step and the reason, `SampleError`,
     `ModelRejectedError` for a file that cannot be opened or is not safe, and `ArgumentError` for
@@ -158,7 +185,7 @@ def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -
     from sqlml.convert.weightless import without_weightless
 
     model = opened(model)
-    rows = sample if isinstance(sample, Sample) else read_sample(sample, input_names(model))
+    rows = sample if isinstance(sample, Sample) else sample_of(model, sample)
     model = labelled(model, labels)
     scoring = converter_of(model).convert(model, rows)
     return dataclasses.replace(scoring, onnx=stable(without_weightless(scoring.onnx)))

@@ -118,7 +118,7 @@ def scoring_model(
         codes = codes_of(type(model).__name__, column, categories[i])
         text = column.type == "STRING"
         coded[i] = Categories(g.input(f"in{i}", STRING if text else DOUBLE), codes, text)
-        features.append(code_column(g, coded[i], dtype))
+        features.append(code_column(g, coded[i], wire or dtype))
     scores = nodes(g, model, g.concat(features), coded)
     element = INT64 if scores.role == "label" else ELEMENT[dtype]
     g.output(scores.role, scores.tensor, element, None if scores.role == "label" else scores.width)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sqlml.sample import Column
     from sqlml.signature import Category
 
+    Array = np.ndarray[Any, Any]
+
 HALF = 0.5
 """The threshold of a column of 0 and 1."""
 
@@ -129,11 +131,11 @@ def codes_of(kind: str, column: Column, values: Sequence[Any]) -> dict[Category,
 
 def code_column(g: Graph, categories: Categories, dtype: Width) -> str:
     """[N, 1]: the codes, NaN for a missing value and for one without a code."""
-    found = _looked_up(g, categories, list(categories.codes.values()), np.nan, np.nan)
+    found = looked_up(g, categories, list(categories.codes.values()), np.nan, np.nan)
     return found if ELEMENT[dtype] == DOUBLE else g.cast(found, ELEMENT[dtype])
 
 
-def _looked_up(
+def looked_up(
     g: Graph, categories: Categories, numbers: Sequence[float], missing: float, unknown: float
 ) -> str:
     """[N, 1] of doubles: a number for each category, for a missing value and for all else."""
@@ -166,6 +168,15 @@ def _table(g: Graph, categories: Categories, splits: Sequence[Split], dtype: Wid
         inside = np.array([code in split.members for code in codes], np.bool_)
         table[:-2, i] = inside == split.members_right
         table[-2:, i] = split.missing_right, split.unknown_right
-    row = _looked_up(g, categories, list(range(len(codes))), len(codes), len(codes) + 1)
+    return picked(g, categories, table)
+
+
+def picked(g: Graph, categories: Categories, table: Array) -> str:
+    """[N, columns]: the table's row at each category's place.
+
+    Its last two rows are for a missing value and for all else.
+    """
+    count = len(categories.codes)
+    row = looked_up(g, categories, list(range(count)), count, count + 1)
     row = g.node("Reshape", g.node("Cast", row, to=INT64), g.const([-1], "int64"))
     return g.node("Gather", g.const(table), row, axis=0)

@@ -8,9 +8,12 @@ import catboost
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 import sqlml
 from sqlml.convert import convert
+from sqlml.convert.catboost.source import read
 from sqlml.errors import NotConvertibleError, SampleError
 
 from .agreement import assert_agrees
@@ -122,11 +125,127 @@ def test_a_threshold_of_its_own_is_refused():
         convert(model, sample=X)
 
 
-def test_categories_are_refused_by_name():
-    plans = frame().assign(plan=rng.choice(["basic", "pro"], len(X)))
-    model = Classifier().fit(plans, BINARY, cat_features=["plan"])
-    with pytest.raises(NotConvertibleError, match="feature plan is categorical"):
-        convert(model, sample=plans)
+def customers(count=600):
+    """Numbers with gaps, texts, whole numbers and booleans."""
+    return pd.DataFrame(
+        {
+            "age": rng.normal(size=count).round(1),
+            "plan": rng.choice(["basic", "pro", "team"], count),
+            "gap": np.where(rng.random(count) < 0.2, np.nan, rng.normal(size=count)),
+            "city": rng.choice([f"city {i}" for i in range(25)] + ["", 'größte "😀"\n'], count),
+            "rooms": rng.integers(-3, 7, count),
+            "owner": rng.random(count) < 0.5,
+        }
+    )
+
+
+CATEGORIES = ["plan", "city", "rooms", "owner"]
+
+
+def strangers(rows):
+    """The rows, and among them values that nobody has seen, alone and with others."""
+    changed = rows.copy()
+    for column, value in (("plan", "PRO"), ("city", "nowhere"), ("rooms", 99)):
+        changed.loc[rng.random(len(rows)) < 0.3, column] = value
+    return changed
+
+
+def leaning(rows):
+    """What depends on several columns together."""
+    both = (rows.plan == "pro") ^ rows.owner ^ (rows.city < "city 2") ^ (rows.age > 0)
+    return both ^ ((rows.rooms > 2) & rows.gap.notna())
+
+
+STATISTICS = ("Borders", "Buckets", "BinarizedTargetMeanValue", "Counter")
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+@pytest.mark.parametrize("target", ["two", "three", "number"])
+def test_statistics_of_categories(statistic, target):
+    rows = customers()
+    both = leaning(rows)
+    make = Regressor if target == "number" else Classifier
+    y = {"two": both.astype(int), "three": both + rows.owner * 1, "number": both * rows.rooms}
+    model = make(
+        simple_ctr=[f"{statistic}:Prior=0.25"], combinations_ctr=[statistic], one_hot_max_size=2
+    ).fit(rows, y[target], cat_features=CATEGORIES)
+    assert_agrees(model, strangers(rows), sample=rows)
+
+
+@pytest.mark.parametrize("nan_mode", ["Min", "Max"])
+def test_statistics_of_categories_together_with_answers_to_splits(nan_mode):
+    rows = customers(1500)
+    model = Classifier(
+        iterations=60, depth=6, one_hot_max_size=4, max_ctr_complexity=4, nan_mode=nan_mode
+    )
+    model.fit(rows, leaning(rows), cat_features=CATEGORIES)
+    made = {
+        element["combination_element"]
+        for ctr in read(model).features("ctrs")
+        if len(ctr["elements"]) > 2
+        for element in ctr["elements"]
+    }
+    assert made == {"cat_feature_value", "float_feature", "cat_feature_exact_value"}
+    assert_agrees(model, strangers(rows), sample=rows)
+
+
+@pytest.mark.parametrize("policy", ["SymmetricTree", "Depthwise", "Lossguide"])
+def test_categories_by_one_hot_splits(policy):
+    rows = customers()
+    model = Classifier(grow_policy=policy, one_hot_max_size=255, iterations=30)
+    model.fit(rows, leaning(rows), cat_features=CATEGORIES)
+    assert_agrees(model, strangers(rows), sample=rows)
+
+
+def test_categories_of_an_array_and_of_pandas():
+    rows = customers()
+    table = rows.to_numpy(dtype=object)
+    assert_agrees(Classifier().fit(table, leaning(rows), cat_features=[1, 3, 4, 5]), table)
+    typed = rows.astype({"plan": "category", "city": "category"})
+    model = Classifier().fit(typed, leaning(rows), cat_features=CATEGORIES)
+    report = sqlml.verify(convert(model, sample=typed), model, typed)
+    report.raise_if_different()
+    assert {i.name: i.type for i in report.signature.inputs}["city"] == "STRING"
+
+
+def test_a_missing_category_is_refused_as_catboost_refuses_it():
+    rows = customers()
+    model = Classifier(iterations=60).fit(rows, leaning(rows), cat_features=CATEGORIES)
+    report = sqlml.verify(convert(model, sample=rows), model, rows)
+    report.raise_if_different()
+    taking = {i.name for i in report.signature.inputs if i.takes_missing}
+    assert taking == {"age", "gap"}
+
+
+def test_a_sample_without_a_category_of_the_training_is_refused():
+    """The model knows the hash of the one that is not there, and no value for it."""
+    rows = customers()
+    model = Classifier(one_hot_max_size=2).fit(rows, leaning(rows), cat_features=CATEGORIES)
+    few = rows[rows.city != "city 7"]
+    with pytest.raises(NotConvertibleError, match=r"lacks categories of city: of 27 values"):
+        convert(model, sample=few)
+    hot = Classifier(one_hot_max_size=255, iterations=60)
+    hot.fit(rows, rows.plan == "pro", cat_features=CATEGORIES)
+    with pytest.raises(NotConvertibleError, match=r"lacks categories of plan"):
+        convert(hot, sample=rows[rows.plan != "pro"])
+
+
+def test_categories_that_may_be_together_in_too_many_ways_are_refused(monkeypatch):
+    from sqlml.convert.catboost import categories
+
+    rows = customers(1500)
+    model = Classifier(iterations=60, one_hot_max_size=2, max_ctr_complexity=4)
+    model.fit(rows, leaning(rows), cat_features=CATEGORIES)
+    monkeypatch.setattr(categories, "MOST_CELLS", 100)
+    with pytest.raises(NotConvertibleError, match="may be together in"):
+        convert(model, sample=rows)
+
+
+def test_a_step_of_a_pipeline_has_no_categories():
+    rows = customers()[["rooms", "age"]].astype("int64")
+    steps = make_pipeline(FunctionTransformer(), Classifier(cat_features=["rooms"]))
+    with pytest.raises(NotConvertibleError, match="feature rooms is categorical"):
+        convert(steps.fit(rows, rows.rooms > 0), sample=rows)
 
 
 def test_an_untrained_model_is_refused():

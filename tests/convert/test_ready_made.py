@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import sqlml
 from sqlml.convert import convert
-from sqlml.errors import ModelRejectedError, NotConvertibleError, SampleError
+from sqlml.errors import ArgumentError, ModelRejectedError, NotConvertibleError, SampleError
 from sqlml.score import Scorer
 from sqlml.score.outputs import derive
 
@@ -56,9 +56,9 @@ def by_runtime(model, feed):
     return session.run(None, feed)
 
 
-def scored(model, sample):
+def scored(model, sample, labels=None):
     """The columns of the table form for the sample, from a model that passed verification."""
-    scoring = convert(model, sample=sample)
+    scoring = convert(model, sample=sample, labels=labels)
     report = sqlml.verify(scoring, model, sample)
     report.raise_if_different()
     scoring = dataclasses.replace(scoring, signature=report.signature)
@@ -264,6 +264,61 @@ def test_one_probability_and_two_labels_that_the_file_names():
     assert scoring.labels == ("stays", "leaves")
     leaves = (X.to_numpy() @ [1.0, -2.0, 0.5]) > 0
     assert found["prediction"] == np.where(leaves, "leaves", "stays").tolist()
+
+
+def softmax(*more, name="output"):
+    """Three probabilities, as a network gives them, and what else is made of them."""
+    weights = numpy_helper.from_array(rng.normal(size=(3, 3)).astype(np.float32), "weights")
+    nodes = [
+        helper.make_node("MatMul", ["x", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], [name], axis=1),
+        *more,
+    ]
+    labels = [value("label", INT64, ("N",))] if more else []
+    return graph(nodes, [value("x")], [value(name), *labels], [weights])
+
+
+def test_the_author_may_state_the_labels_of_probabilities():
+    model = softmax()
+    assert convert(model, sample=X).task == "other"
+    labels = np.array(["low", "middle", "high"])
+    scoring, found = scored(model, X, labels)
+    assert scoring.labels == ("low", "middle", "high")
+    (expected,) = by_runtime(model, {"x": X.to_numpy("float32")})
+    assert found["prediction"] == labels[expected.argmax(axis=1)].tolist()
+    published = sqlml.publish(model, "stated-labels", sample=X, labels=labels)
+    assert published.scoring_model.task == "classification"
+
+
+def test_the_place_of_the_largest_gets_the_stated_label():
+    """The graph's own label is a place among its scores."""
+    least = helper.make_node("ArgMax", ["minus"], ["label"], axis=1, keepdims=0)
+    model = softmax(helper.make_node("Neg", ["output"], ["minus"]), least)
+    _, found = scored(model, X, ["a", "b", "c"])
+    (expected, place) = by_runtime(model, {"x": X.to_numpy("float32")})
+    assert found["prediction"] == np.array(["a", "b", "c"])[place].tolist()
+    assert (place != expected.argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "labels"),
+    [
+        (softmax, ["no", "yes"]),
+        (linear, ["no", "yes"]),
+        (lambda: classifier("LOGISTIC"), ["yes", "no"]),
+        (lambda: classifier("LOGISTIC"), [0, 1]),
+    ],
+    ids=["more probabilities", "no probabilities", "another order", "other labels"],
+)
+def test_labels_that_the_graph_contradicts_are_refused(make, labels):
+    with pytest.raises(NotConvertibleError, match="states the labels"):
+        convert(make(), sample=X, labels=labels)
+
+
+@pytest.mark.parametrize("labels", [["no", "no"], ["no", 1], ["no"], [None, "no"]])
+def test_what_are_no_labels_is_refused(labels):
+    with pytest.raises(ArgumentError, match="two or more different values of one kind"):
+        convert(softmax(), sample=X, labels=labels)
 
 
 @pytest.mark.parametrize(

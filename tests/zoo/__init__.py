@@ -13,6 +13,7 @@ from .refused import REFUSED as OTHERS_REFUSED
 from .sklearn_estimators import ESTIMATORS
 from .sklearn_pipelines import PIPELINES
 from .sklearn_trees import COMBINED, TREES
+from .spark_ml import SPARK_ML, SPARK_ML_REFUSED
 from .statsmodels_results import STATSMODELS, STATSMODELS_REFUSED
 from .torch_models import TORCH, TORCH_REFUSED
 
@@ -26,12 +27,14 @@ ZOO: tuple[Case, ...] = (
     *CATBOOST,
     *ONNX,
     *STATSMODELS,
+    *SPARK_ML,
     *TORCH,
     *KERAS,
 )
 REFUSED: tuple[Case, ...] = (
     *OTHERS_REFUSED,
     *STATSMODELS_REFUSED,
+    *SPARK_ML_REFUSED,
     *TORCH_REFUSED,
     *KERAS_REFUSED,
 )

@@ -34,6 +34,10 @@ def stopped_early(model: Any, X: Any, y: Any) -> Any:
     return model.fit(X[:half], y[:half], eval_set=(X[half:], y[half:]), early_stopping_rounds=3)
 
 
+def by_category(model: Any, X: Any, y: Any) -> Any:
+    return model.fit(X, y, cat_features=["plan", "country", "active"])
+
+
 def in_groups(model: Any, X: Any, y: Any) -> Any:
     return model.fit(X, y, group_id=np.arange(len(X)) // 20)
 
@@ -114,6 +118,41 @@ CATBOOST = (
             data.zero_one,
         ),
         why="its predict gives sums, not probabilities",
+    ),
+    Case(
+        "catboost-categories",
+        fitted(CC, data.customers, data.yes_no, fit=by_category),
+        why="the model has hashes of categories, and statistics of the target by hash",
+    ),
+    Case(
+        "catboost-categories-together",
+        fitted(
+            partial(CR, one_hot_max_size=2, max_ctr_complexity=4, iterations=40),
+            data.customers,
+            data.number,
+            fit=by_category,
+        ),
+        why="statistics of categories together, and of splits",
+    ),
+    Case(
+        "catboost-pandas-categories",
+        fitted(
+            partial(CC, one_hot_max_size=3, grow_policy="Lossguide"),
+            partial(data.customers, category=True),
+            data.three,
+            fit=by_category,
+        ),
+        why="categories are text in SQL",
+    ),
+    Case(
+        "catboost-integer-categories",
+        fitted(
+            CC,
+            data.counts,
+            data.yes_no,
+            fit=lambda model, X, y: model.fit(X, y, cat_features=["n0", "n1"]),
+        ),
+        why="a whole number is hashed as its text",
     ),
     Case("catboost-float32", fitted(CR, float32, data.number)),
     Case("catboost-large-integers", fitted(CR, data.keys, data.number)),

@@ -170,16 +170,6 @@ REFUSED = (
         why="C29: the link from raw score to probability is unknown",
     ),
     Case(
-        "catboost-categories",
-        trained(
-            CC,
-            data.customers,
-            data.yes_no,
-            fit=lambda model, X, y: model.fit(X, y, cat_features=["plan", "country"]),
-        ),
-        why="the model keeps hashes of categories, and statistics of the target by hash",
-    ),
-    Case(
         "catboost-text",
         trained(
             CC,

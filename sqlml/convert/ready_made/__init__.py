@@ -35,12 +35,15 @@ def opened(model: Any) -> ReadyMade:
 def convert(model: Any, sample: Sample) -> ScoringModel:
     """The graph as a ScoringModel; a single tensor gets the sample's columns in their order.
 
-    Raises `ModelRejectedError` for what is not safe to run, `NotConvertibleError` for inputs
-    and outputs that have no place in a table, and `SampleError`.
+    `model`: what `recognises` takes, or `Labelled`. Raises `ModelRejectedError` for what is not
+    safe to run, `NotConvertibleError` for inputs and outputs that have no place in a table, and
+    `SampleError`.
     """
+    from sqlml.convert.network import unlabelled
     from sqlml.convert.ready_made.form import scoring_model
 
-    return scoring_model(opened(model), sample)
+    model, labels = unlabelled(model)
+    return scoring_model(opened(model), sample, labels)
 
 
 def answer(model: Any, rows: Any) -> Answer:
@@ -51,11 +54,13 @@ def answer(model: Any, rows: Any) -> Answer:
     import numpy as np
 
     from sqlml.convert import Answer
+    from sqlml.convert.network import unlabelled
     from sqlml.convert.ready_made.outputs import probabilities
 
+    model, stated = unlabelled(model)
     ready = opened(model)
     arrays = ready.run(rows)
-    roles = ready.roles(arrays)
+    roles = ready.roles(arrays, stated)
     if roles.task == "other":
         matrices = [array.reshape(len(array), -1) for array in arrays]
         if any(matrix.dtype.kind != "f" for matrix in matrices):
@@ -66,11 +71,12 @@ def answer(model: Any, rows: Any) -> Answer:
         assert shown is not None
         return Answer(shown)
     shown = None if shown is None else probabilities(shown)
-    if roles.label is not None:
-        return Answer(arrays[roles.label].ravel(), shown)
-    assert shown is not None
     labels = np.empty(len(roles.labels), dtype=object)
     labels[:] = roles.labels
+    if roles.label is not None:
+        at = {value: i for i, value in enumerate(roles.values)}
+        return Answer(labels[[at[v] for v in arrays[roles.label].ravel().tolist()]], shown)
+    assert shown is not None
     # As score/outputs.py tells the label, for NaN too.
     place = (shown[:, 1] > 0.5).astype(int) if shown.shape[1] == 2 else shown.argmax(axis=1)
     return Answer(labels[place], shown)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sqlml.convert.ready_made.inputs import Feed
     from sqlml.convert.ready_made.outputs import Result, Roles
+    from sqlml.model import Label
 
     Array = np.ndarray[Any, Any]
 
@@ -37,7 +38,7 @@ class ReadyMade:
         """`kind`: what messages call the model."""
         self.content = content
         self.kind = kind
-        self._roles: Roles | None = None
+        self._roles: dict[tuple[Label, ...], Roles] = {}
 
     @cached_property
     def proto(self) -> onnx.ModelProto:
@@ -74,11 +75,14 @@ class ReadyMade:
         ]
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
-    def roles(self, arrays: Sequence[Array]) -> Roles:
-        """What the outputs are, as the first rows that are asked after tell: the sample's."""
-        if self._roles is None:
-            self._roles = roles_of(self.proto, self.results, arrays, self.kind)
-        return self._roles
+    def roles(self, arrays: Sequence[Array], labels: tuple[Label, ...]) -> Roles:
+        """What the outputs are, as the first rows that are asked after tell: the sample's.
+
+        `labels`: those that the author states, or none.
+        """
+        if labels not in self._roles:
+            self._roles[labels] = roles_of(self.proto, self.results, arrays, labels, self.kind)
+        return self._roles[labels]
 
     def _run(self, given: dict[str, Array], rows: int) -> list[Array]:
         found = self._session.run([result.name for result in self.results], given)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sqlml.convert.ready_made.file import ReadyMade
     from sqlml.convert.ready_made.outputs import Roles
+    from sqlml.model import Label
     from sqlml.sample import Sample
 
     Array = np.ndarray[Any, Any]
@@ -42,8 +43,10 @@ _TRIAL = 3
 """Rows on which a graph for one row at a time is tried for several."""
 
 
-def scoring_model(ready: ReadyMade, sample: Sample) -> ScoringModel:
+def scoring_model(ready: ReadyMade, sample: Sample, labels: tuple[Label, ...]) -> ScoringModel:
     """The graph as a ScoringModel whose inputs are the sample's columns.
+
+    `labels`: those that the author states, or none.
 
     Raises `NotConvertibleError`, `ModelRejectedError` and `SampleError`.
     """
@@ -51,7 +54,7 @@ def scoring_model(ready: ReadyMade, sample: Sample) -> ScoringModel:
     places = places_of(ready.feeds, names, ready.kind)
     check_types(ready.feeds, places, sample.columns, ready.kind)
     arrays = _asked(ready, sample)
-    roles = ready.roles(arrays)
+    roles = ready.roles(arrays, labels)
     g = Graph()
     source = _source(ready, g)
     _inputs(g, ready, places)
@@ -80,6 +83,7 @@ def scoring_model(ready: ReadyMade, sample: Sample) -> ScoringModel:
             "estimator": ready.proto.producer_name or "ONNX graph",
             "producer_version": ready.proto.producer_version,
             "versions": {"onnx": onnx.__version__},
+            **({"labels": "stated"} if labels else {}),
         },
     )
 
@@ -163,7 +167,7 @@ class _Outputs:
             return tuple(self._plain(i) for i in range(len(self.arrays)))
         made = []
         if roles.label is not None:
-            self._label(roles.label, roles.labels)
+            self._label(roles.label, roles.values)
             made.append(Tensor("label", "BIGINT"))
         if roles.main is not None:
             role = "prediction" if roles.task == "regression" else "probabilities"
@@ -186,15 +190,15 @@ class _Outputs:
         width = columns_of(array)
         return Tensor(name, BY_ONNX[element].sql, width if width > 1 else None)
 
-    def _label(self, i: int, labels: Sequence[Any]) -> None:
-        """The place of the label among the labels, [N]."""
+    def _label(self, i: int, values: Sequence[Any]) -> None:
+        """The place of the label among the values that it may have, [N]."""
         tensor, array = self.tensors[i], self.arrays[i]
         if array.dtype.kind in "OU":
-            keys: dict[str, Any] = {"keys_strings": list(labels)}
+            keys: dict[str, Any] = {"keys_strings": list(values)}
         else:
             tensor = self.g.cast(tensor, INT64)
-            keys = {"keys_int64s": [int(label) for label in labels]}
-        places = list(range(len(labels)))
+            keys = {"keys_int64s": [int(value) for value in values]}
+        places = list(range(len(values)))
         encoder = "LabelEncoder"
         found = self.g.node(encoder, tensor, domain="ai.onnx.ml", values_int64s=places, **keys)
         flat = self.g.node("Reshape", found, self.g.const([-1], "int64"))

@@ -5,7 +5,7 @@ column of probabilities for each label, with the labels written in the graph, an
 say the same of the sample; for a regressor where its one output bears the name, or comes of
 the operator, by which converters make regressors. Else it is "other", and its outputs keep
 their names. The file may say it itself, in its metadata: `sqlml.task`, and `sqlml.labels`
-as a JSON list.
+as a JSON list; or its author says the labels when publishing.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 from onnx import helper, numpy_helper
 
 from sqlml.errors import NotConvertibleError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import onnx
 
     from sqlml.model import Label, Task
 
@@ -37,6 +36,8 @@ _REGRESSING = ("LinearRegressor", "SVMRegressor", "TreeEnsembleRegressor")
 
 _CLASSIFYING = ("LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier")
 _LISTED = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
+
+_COMPARING = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
 
 # What a label may go through without becoming another.
 _PASSING = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
@@ -65,6 +66,8 @@ class Roles:
 
     task: Task
     labels: tuple[Label, ...] = ()
+    values: tuple[Label, ...] = ()
+    """What stands for the labels in the graph's own label, in their order."""
     label: int | None = None
     """The predicted label."""
     main: int | None = None
@@ -113,21 +116,29 @@ def columns_of(array: Array) -> int:
 
 
 def roles_of(
-    model: onnx.ModelProto, results: Sequence[Result], arrays: Sequence[Array], kind: str
+    model: onnx.ModelProto,
+    results: Sequence[Result],
+    arrays: Sequence[Array],
+    stated: tuple[Label, ...],
+    kind: str,
 ) -> Roles:
     """What the outputs are, from the graph and from what it gives for the sample.
 
-    Raises `NotConvertibleError` where the file's metadata says what its outputs are not.
+    Raises `NotConvertibleError` where the file's metadata, or its author, says what its outputs
+    are not.
     """
     told = {p.key: p.value for p in model.metadata_props}
-    task = told.get("sqlml.task")
-    if task not in (None, *TASKS):
+    task, labels = told.get("sqlml.task"), stated
+    if stated:
+        task = "classification"
+    elif task not in (None, *TASKS):
         raise NotConvertibleError(
             kind, f"its metadata says sqlml.task = {task!r}.", f"Known are {listed(TASKS)}."
         )
-    labels = _told_labels(told.get("sqlml.labels"), kind)
+    else:
+        labels = _told_labels(told.get("sqlml.labels"), kind)
     if task in (None, "classification"):
-        found = _classifier(model.graph, results, arrays, labels, certain=task is not None)
+        found = _classifier(model, results, arrays, labels, certain=task is not None)
         if found is not None:
             return found
     one_float = len(results) == 1 and arrays[0].dtype.kind == "f"
@@ -137,9 +148,13 @@ def roles_of(
     if task in ("classification", "regression"):
         raise NotConvertibleError(
             kind,
-            f"its metadata says that its task is {task}, and its outputs do not fit that.",
+            f"its author states the labels {listed([repr(v) for v in stated])}, and its outputs "
+            "do not fit them."
+            if stated
+            else f"its metadata says that its task is {task}, and its outputs do not fit that.",
             "A regressor has one output of floats; a classifier has probabilities, with a column "
-            "for each of its sqlml.labels, or a label of its own, or both.",
+            "for each of its labels in their order, or a label that the graph chooses from a "
+            "list, or both.",
         )
     return Roles("other")
 
@@ -165,7 +180,7 @@ def _is_regressor(graph: onnx.GraphProto, result: Result) -> bool:
 
 
 def _classifier(
-    graph: onnx.GraphProto,
+    model: onnx.ModelProto,
     results: Sequence[Result],
     arrays: Sequence[Array],
     labels: tuple[Label, ...],
@@ -179,25 +194,34 @@ def _classifier(
         return None
     label = named[0] if named else None
     main = floats[0] if floats else None
-    if not labels and main is not None:
-        labels = results[main].keys
-    if not labels and label is not None:
-        labels = _labels_of(graph, results[label].tensor)
+    keys = results[main].keys if main is not None else ()
+    values: tuple[Label, ...] = ()
     if label is not None:
-        labels = _as_elements(labels, arrays[label])
-    if len(labels) < 2 or len(set(labels)) < len(labels) or (label is None and not certain):
+        known = _labels_of(model, results[label].tensor) or keys
+        values = _as_elements(known, arrays[label])
+    own = values or keys
+    places = [v for v in own if type(v) is int] == list(range(len(own)))
+    if not labels:
+        labels = own
+    elif own and own != labels and not (places and len(own) == len(labels)):
+        return None  # the graph knows other labels
+    if len(labels) < 2 or len(set(labels)) < len(labels):
         return None
+    if not certain and label is None:
+        return None
+    if label is not None and len(values) != len(labels):
+        return None  # what else the label may be is not known
     if main is None:
-        return Roles("classification", labels, label)
+        return Roles("classification", labels, values, label)
     width = columns_of(arrays[main])
     if width != len(labels) and not (certain and width == 1 and len(labels) == 2):
         return None
     shown = probabilities(arrays[main])
     if not _are_probabilities(shown):
         return None
-    if label is not None and not certain and not _agree(shown, arrays[label], labels):
+    if label is not None and not certain and not _agree(shown, arrays[label], values):
         return None
-    return Roles("classification", labels, label, main)
+    return Roles("classification", labels, values, label, main)
 
 
 def probabilities(array: Array) -> Array:
@@ -234,8 +258,9 @@ def _as_elements(labels: tuple[Label, ...], label: Array) -> tuple[Label, ...]:
     return tuple(bool(v) for v in labels) if kind == "b" else tuple(int(v) for v in labels)
 
 
-def _labels_of(graph: onnx.GraphProto, tensor: str) -> tuple[Label, ...]:
+def _labels_of(model: onnx.ModelProto, tensor: str) -> tuple[Label, ...]:
     """The labels that the maker of a label chooses from, in the order of its scores."""
+    graph = model.graph
     maker = {name: node for node in graph.node for name in node.output}
     constants = {t.name: t for t in graph.initializer}
     for node in graph.node:
@@ -247,10 +272,25 @@ def _labels_of(graph: onnx.GraphProto, tensor: str) -> tuple[Label, ...]:
         if node.op_type in ("ArrayFeatureExtractor", "Gather"):
             chosen = constants.get(node.input[0])
             return () if chosen is None else _plain(numpy_helper.to_array(chosen).ravel().tolist())
+        if node.op_type == "ArgMax":
+            axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+            return tuple(range(_width(model, node.input[0]))) if axis in (1, -1) else ()
+        if node.op_type in _COMPARING:
+            return (0, 1)
         if node.op_type not in _PASSING:
             return ()
         tensor = node.input[0]
     return ()
+
+
+def _width(model: onnx.ModelProto, tensor: str) -> int:
+    """The columns of a matrix; 0 where ONNX cannot tell."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    for value in (*graph.value_info, *graph.input, *graph.output):
+        shape = value.type.tensor_type.shape.dim
+        if value.name == tensor and len(shape) == 2:
+            return int(shape[1].dim_value)
+    return 0
 
 
 def _listed(node: onnx.NodeProto) -> tuple[Label, ...]:
