@@ -16,11 +16,13 @@ from sklearn.ensemble import (
 from sklearn.feature_selection import SelectKBest
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import (
+    LinearRegression,
     LogisticRegression,
     Ridge,
 )
 from sklearn.pipeline import FeatureUnion, make_pipeline, make_union
 from sklearn.preprocessing import (
+    FunctionTransformer,
     KBinsDiscretizer,
     MaxAbsScaler,
     MinMaxScaler,
@@ -98,6 +100,33 @@ PIPELINES = (
             marker=None,
         ),
         why="None, NaN, '' and 'nan' are four things",
+    ),
+    Case(
+        "sklearn-customers-none-unseen",
+        trained(
+            lambda: make_pipeline(
+                columns(
+                    StandardScaler(),
+                    make_pipeline(
+                        SimpleImputer(missing_values=None, strategy="most_frequent"), one_hot()
+                    ),
+                ),
+                LogisticRegression(max_iter=500),
+            ),
+            data.customers,
+            data.yes_no,
+            marker=None,
+        ),
+        why="the imputer's marker was not in the sample, and was taken for another",
+    ),
+    Case(
+        "sklearn-logarithm",
+        trained(
+            lambda: make_pipeline(FunctionTransformer(np.log1p), LinearRegression()),
+            lambda n, seed: data.numbers(n, seed).abs(),
+            data.number,
+        ),
+        why="of numbers below -1 the logarithm is NaN, which the regression refuses",
     ),
     Case(
         "sklearn-customers-nan-category",

@@ -23,7 +23,7 @@ def _absent(g: Graph, part: Part, marker: Any) -> str | None:
     if part.kind == "STRING":
         if is_missing(marker):
             # X != X, which holds for NaN but not for None; pandas.NA stands for all of them.
-            every = type(marker).__name__ == "NAType"
+            every = type(marker).__name__ == "NAType" or not part.missing_seen
             if not every and (marker is None) != (part.missing is None):
                 return None
             text = MISSING_STRING
