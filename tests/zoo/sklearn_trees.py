@@ -57,7 +57,6 @@ customers_with_gaps = partial(data.customers, missing=0.15)
 categories_with_gaps = partial(data.customers, category=True, missing=0.15)
 
 
-
 def mixed(n: int, seed: int) -> pd.DataFrame:
     """A float32 column that tells much, and doubles that tell less."""
     return data.numbers(n, seed).astype({"v0": "float32"})
@@ -162,9 +161,7 @@ TREES = (
     ),
     Case(
         "sklearn-hgb-mixed-widths",
-        trained(
-            lambda: HistGradientBoostingRegressor(max_iter=1, max_depth=1), mixed, data.number
-        ),
+        trained(lambda: HistGradientBoostingRegressor(max_iter=1, max_depth=1), mixed, data.number),
         why="the kernel took a float column for one of doubles beside a double without a split",
     ),
     Case(
