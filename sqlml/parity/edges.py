@@ -128,7 +128,7 @@ class Edges:
         if self.element(index) not in types.INTEGERS:
             return True
         least, most = self.limits(index)
-        return least <= value <= most
+        return bool(least <= value <= most)
 
     def numbers(self, index: int) -> Array:
         """All numbers of an input in the sample, as doubles."""
@@ -214,7 +214,7 @@ class Edges:
         below = self.inputs[index].below
         if below is not None:
             beyond = (-1, below, below + 1, 2**31, 2**62, -(2**62))
-            return tuple(v for v in beyond if _fits(v, self._dtype(index), kind))
+            return tuple(v for v in beyond if self._holds(index, v))
         low, high = min(known), max(known)
         if kind in ("FLOAT", "DOUBLE"):
             return (0.0, low - 1.0, high + 1.0, low + 0.37 * (high - low))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.dummy import DummyClassifier
@@ -48,6 +48,9 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from . import data
 from .case import Case, trained
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 sql_names = partial(data.numbers, names=data.SQL_NAMES)
 gaps = partial(data.numbers, missing=0.2)
