@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlml import golden, registry
-from sqlml.convert import convert, input_names, is_file, opened
+from sqlml.convert import convert, input_names, is_file, opened, sample_of
 from sqlml.errors import SampleError, listed, quoted
 from sqlml.parity import verify
 from sqlml.parity.rows import arrow_columns
-from sqlml.sample import Sample, read_sample
 from sqlml.score import Scorer
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from sqlml.model import Label, ScoringModel
     from sqlml.parity import ParityReport
+    from sqlml.sample import Sample
 
 _SHOWN = 4
 """Inputs that an example spells out; more make it `*`."""
@@ -88,7 +88,7 @@ def publish(
     """
     registry.check_name(name, alias)
     model = opened(model)
-    rows = _inputs_only(read_sample(sample, input_names(model)), input_names(model))
+    rows = ordered_sample(model, sample)
     scoring = convert(model, sample=rows, labels=labels)
     report = verify(scoring, model, rows)
     report.raise_if_different()
@@ -115,6 +115,14 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
     if is_file(source):
         return opened(source, trust_pickle=trust_pickle)
     return registry.open_source(source, trust_pickle=trust_pickle)
+
+
+def ordered_sample(model: Any, sample: Any) -> Sample:
+    """The author's sample for a model, its columns in the model's own order.
+
+    Raises `SampleError`.
+    """
+    return _inputs_only(sample_of(model, sample), input_names(model))
 
 
 def read_rows(path: str) -> Any:

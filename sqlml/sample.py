@@ -58,9 +58,17 @@ class Sample:
         return len(self.frame)
 
 
-def read_sample(data: Any, names: Sequence[str] | None = None, most: int = 10_000) -> Sample:
+def read_sample(
+    data: Any,
+    names: Sequence[str] | None = None,
+    most: int = 10_000,
+    *,
+    nullable: bool = False,
+) -> Sample:
     """The sample behind whatever the author gave; `names` name the columns of a bare array.
 
+    `nullable`: whole numbers and booleans are in pandas' nullable types, so that they stay
+    what they are where they are missing; else they become floats and objects there.
     At most `most` rows are kept, evenly spaced. Raises `SampleError` for no rows, for two
     columns of one name, and for columns whose type has no place in a signature.
     """
@@ -79,6 +87,8 @@ def read_sample(data: Any, names: Sequence[str] | None = None, most: int = 10_00
         frame = data
     elif hasattr(data, "to_pandas"):  # pyarrow.Table
         frame = data.to_pandas()
+    elif hasattr(data, "toPandas") and nullable:
+        frame = data.limit(most).toArrow().to_pandas(types_mapper=_nullable_types().get)
     elif hasattr(data, "toPandas"):  # pyspark.sql.DataFrame, classic or Connect
         frame = data.limit(most).toPandas()
     else:
@@ -97,9 +107,38 @@ def read_sample(data: Any, names: Sequence[str] | None = None, most: int = 10_00
     if len(frame) > most:
         frame = frame.iloc[np.linspace(0, len(frame) - 1, most).astype(int)]
     frame = frame.reset_index(drop=True)
-    columns = tuple(_column(t, frame.iloc[:, i]) for i, t in enumerate(texts))
     frame = frame.set_axis(texts, axis=1)
+    if nullable:
+        frame = frame.astype(_nullable_dtypes(frame))
+    columns = tuple(_column(t, frame[t]) for t in texts)
     return Sample(frame, columns, as_array, labels)
+
+
+def _nullable_types() -> dict[Any, Any]:
+    """By Arrow type, pandas' type that can be missing."""
+    import pandas as pd
+    import pyarrow as pa
+
+    return {
+        pa.bool_(): pd.BooleanDtype(),
+        pa.int8(): pd.Int8Dtype(),
+        pa.int16(): pd.Int16Dtype(),
+        pa.int32(): pd.Int32Dtype(),
+        pa.int64(): pd.Int64Dtype(),
+    }
+
+
+def _nullable_dtypes(frame: pd.DataFrame) -> dict[str, str]:
+    """For the columns of whole numbers and of booleans, their type that can be missing."""
+    found = {}
+    for name, dtype in frame.dtypes.items():
+        if dtype.kind == "b":
+            found[str(name)] = "boolean"
+        elif dtype.kind in "iu":
+            # Spark has signed integers only: an unsigned one takes the next wider.
+            bits = int(dtype.itemsize) * 8 * (2 if dtype.kind == "u" else 1)
+            found[str(name)] = f"Int{min(bits, 64)}"
+    return found
 
 
 def _column(name: str, values: pd.Series[Any]) -> Column:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted(module.name for module in pkgutil.walk_packages(sqlml.__path__, prefix="sqlml."))
 HEAVY = [
     "mlflow", "sklearn", "pandas", "torch", "pyspark", "xgboost", "lightgbm", "catboost",
-    "skl2onnx",
+    "skl2onnx", "statsmodels", "patsy",
 ]  # fmt: skip
 
 

@@ -117,7 +117,7 @@ def test_every_framework_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("extra", sorted(CONVERTERS))
-def test_every_estimator_in_the_table_is_in_the_zoo(extra: str) -> None:
+def test_every_estimator_in_the_table_is_in_the_zoo(extra: str, spark: SparkSession) -> None:
     """Whatever the table names is scored against its own framework by the zoo's tests."""
     named = re.findall(r"`(\w+)`", table_of_frameworks()[extra][1])
     assert named
@@ -125,7 +125,9 @@ def test_every_estimator_in_the_table_is_in_the_zoo(extra: str) -> None:
 
 
 def classes_in_zoo(extra: str) -> set[str]:
-    """The names of the classes that a framework's cases are made of."""
+    """The names of the classes that a framework's cases are made of; Spark names what it trains
+    by the class that trains it.
+    """
     found = set()
     for case in ZOO:
         if case.id.startswith(f"{extra}-"):
@@ -133,7 +135,14 @@ def classes_in_zoo(extra: str) -> set[str]:
             parts = [model]
             if hasattr(model, "get_params"):
                 parts += model.get_params(deep=True).values()
+            if hasattr(model, "model"):  # the results of a statsmodels model
+                parts.append(model.model)
+            parts += getattr(model, "stages", ())
             if hasattr(model, "modules"):  # a network, whose layers are modules of PyTorch
                 parts += [*model.modules(), *getattr(model, "layers", ())]
             found |= {type(part).__name__ for part in parts}
+    if extra == "spark":
+        found |= {name.removesuffix("Model") for name in found}
+        found |= {name.replace("ificationModel", "ifier") for name in found}
+        found |= {name.replace("RegressionModel", "Regressor") for name in found}
     return found

@@ -170,7 +170,7 @@ def publish(case: Case) -> None:
 
 
 @pytest.fixture(scope="session")
-def published(registry: str) -> Callable[[Case], ScoringModel]:
+def published(registry: str, spark: SparkSession) -> Callable[[Case], ScoringModel]:
     outcomes: dict[Case, ScoringModel | Exception] = {}
 
     def model(case: Case) -> ScoringModel:
@@ -308,7 +308,9 @@ def test_spark_gives_the_frameworks_own_scores(
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=str)
-def test_what_cannot_be_converted_faithfully_is_refused(case: Case, registry: str) -> None:
+def test_what_cannot_be_converted_faithfully_is_refused(
+    case: Case, registry: str, spark: SparkSession
+) -> None:
     """A case that fails here can be published by now: it belongs in the zoo."""
     with pytest.raises((NotConvertibleError, ParityError)):
         publish(case)

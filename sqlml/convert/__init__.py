@@ -4,7 +4,10 @@ One module per framework, three functions in each:
 
 * `recognises(model)`: whether the model is this framework's, told without importing it;
 * `convert(model, sample)`: the ScoringModel, or `NotConvertibleError`;
-* `answer(model, rows)`: the framework's own answer, which parity compares with.
+* `answer(model, rows)`: the framework's own answer, which parity compares with;
+
+and a fourth, `tried(model, sample)`, where a model has steps: what became of each of them. Where
+a model's inputs are not among its attributes, the module has `input_names(model)` too.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ __all__ = [
     "is_file",
     "labelled",
     "opened",
+    "sample_of",
 ]
 
 # Explicit, so that one screen shows everything supported. The first that recognises a
@@ -49,6 +53,8 @@ CONVERTERS = {
     "lightgbm": "sqlml.convert.lightgbm",
     "catboost": "sqlml.convert.catboost",
     "sklearn": "sqlml.convert.sklearn",
+    "spark": "sqlml.convert.spark",
+    "statsmodels": "sqlml.convert.statsmodels",
     "onnx": "sqlml.convert.ready_made",
 }
 
@@ -131,12 +137,28 @@ def opened(model: Any, *, trust_pickle: bool = False) -> Any:
 
 
 def input_names(model: object) -> list[str] | None:
-    """The names under which the model itself knows its inputs, where it does."""
+    """The names under which the model itself knows its inputs, where it does.
+
+    Raises `NotConvertibleError` for a Spark pipeline whose stages do not tell.
+    """
+    if _of_spark(model):
+        from sqlml.convert.spark import input_names as raw_columns
+
+        return raw_columns(model)
     for attribute in ("feature_names_in_", "feature_names", "feature_name_"):
         names = getattr(model, attribute, None)
         if names is not None and not callable(names):
             return [str(n) for n in names]
     return None
+
+
+def sample_of(model: object, data: Any) -> Sample:
+    """The author's sample in the form that the model's framework takes (see `read_sample`)."""
+    return read_sample(data, input_names(model), nullable=_of_spark(model))
+
+
+def _of_spark(model: object) -> bool:
+    return type(model).__module__.startswith("pyspark.ml.")
 
 
 def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -> ScoringModel:
@@ -163,7 +185,7 @@ def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -
     from sqlml.convert.weightless import without_weightless
 
     model = opened(model)
-    rows = sample if isinstance(sample, Sample) else read_sample(sample, input_names(model))
+    rows = sample if isinstance(sample, Sample) else sample_of(model, sample)
     model = labelled(model, labels)
     scoring = converter_of(model).convert(model, rows)
     return dataclasses.replace(scoring, onnx=stable(without_weightless(scoring.onnx)))

@@ -100,10 +100,12 @@ def scoring_model(
     metadata: Mapping[str, Any],
     categories: Mapping[int, Sequence[Any]],
     wire: Width | None = None,
+    unknown_is_refused: bool = False,
 ) -> ScoringModel:
     """The ScoringModel of a booster whose features are the sample's columns.
 
-    `categories`: by the number of a column, its values in the order of the model's codes.
+    `categories`: by the number of a column, its values in the order of the model's codes;
+    `unknown_is_refused`: whether the original raises for other ones.
     `wire`: the width of the other inputs, where it is not the one in which the booster computes.
     """
     g = Graph()
@@ -128,8 +130,15 @@ def scoring_model(
         onnx=onnx.SerializeToString(deterministic=True),
         signature=Signature(
             tuple(
-                Input(column.name, column.type, wire=wire_of(element))
-                for column, element in zip(sample.columns, g.inputs.values(), strict=True)
+                Input(
+                    column.name,
+                    column.type,
+                    wire=wire_of(element),
+                    categories=tuple(coded[i].codes) if unknown_is_refused and i in coded else None,
+                )
+                for i, (column, element) in enumerate(
+                    zip(sample.columns, g.inputs.values(), strict=True)
+                )
             ),
             outputs_of(scores.task, tensors, scores.labels),
         ),

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import pyarrow as pa
 
-from sqlml.convert import input_names, labelled, opened
+from sqlml.convert import labelled, opened, sample_of
 from sqlml.errors import NotConvertibleError, ParityError, SampleError, SqlmlError, listed
 from sqlml.model import BOUNDS
 from sqlml.parity.backends import FUNCTION, idle_inputs, other_bits, raw_results
@@ -29,7 +29,7 @@ from sqlml.parity.report import ParityReport, WorstRow
 from sqlml.parity.rows import arrow_columns
 from sqlml.parity.smallest import smallest
 from sqlml.parity.splits import split_groups
-from sqlml.sample import Sample, read_sample
+from sqlml.sample import Sample
 from sqlml.score import Scorer
 from sqlml.score.outputs import derive
 
@@ -55,6 +55,7 @@ ORDERED_ROWS = 500
 _LIBRARIES = (
     "sqlml", "numpy", "pandas", "pyarrow", "onnx", "onnxruntime", "scikit-learn", "scipy",
     "xgboost", "lightgbm", "catboost", "skl2onnx", "torch", "keras", "tensorflow",
+    "statsmodels", "patsy",
 )  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def verify(scoring_model: ScoringModel, model: Any, sample: Any) -> ParityReport
     (True, {'x0': ('missing values', 'infinity')})
     """
     model = opened(model)
-    rows = sample if isinstance(sample, Sample) else read_sample(sample, input_names(model))
+    rows = sample if isinstance(sample, Sample) else sample_of(model, sample)
     if scoring_model.metadata.get("labels") == "stated":
         model = labelled(model, scoring_model.labels)
     original = Original(model, rows)

@@ -10,19 +10,18 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     GradientBoostingRegressor,
-    HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.multioutput import MultiOutputClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, RadiusNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from . import data
-from .boosters import LC, LR, XC, categories
+from .boosters import LC, XC
 from .case import Case, trained
 from .catboost_models import CC, CR
 
@@ -68,20 +67,6 @@ class HalfLogistic:
 
 
 REFUSED = (
-    Case(
-        "sklearn-hgb-categories",
-        trained(
-            lambda: HistGradientBoostingClassifier(max_iter=20, categorical_features=[0, 2]),
-            partial(data.counts, most=6),
-            data.yes_no,
-        ),
-        why="C6: the sets of categories were read as thresholds",
-    ),
-    Case(
-        "sklearn-hgb-text-categories",
-        trained(lambda: HistGradientBoostingClassifier(max_iter=20), categories, data.yes_no),
-        why="categories are text in SQL and codes in the model",
-    ),
     Case(
         "sklearn-isotonic", trained(IsotonicRegression, partial(data.numbers, width=1), data.number)
     ),
@@ -162,9 +147,9 @@ REFUSED = (
         why="several labels at once have no place in the output columns",
     ),
     Case(
-        "xgboost-categories",
-        trained(partial(XC, enable_categorical=True), categories, data.zero_one),
-        why="C9: categories are text in SQL and codes in the model",
+        "sklearn-two-labels-chained",
+        trained(lambda: ClassifierChain(LogisticRegression()), data.numbers, two_labels),
+        why="several labels at once have no place in the output columns",
     ),
     Case(
         "xgboost-custom-objective",
@@ -178,11 +163,6 @@ REFUSED = (
     Case(
         "lightgbm-one-class",
         trained(LC, data.numbers, one_class),
-    ),
-    Case(
-        "lightgbm-linear-tree",
-        trained(partial(LR, linear_tree=True), data.numbers, data.number),
-        why="C8: the linear models in the leaves were left out",
     ),
     Case(
         "lightgbm-custom-objective",

@@ -213,7 +213,8 @@ class _Maker:
         else:
             place = self._together(projection, sizes, grid[:, known])
             hashes = hashes[known]
-        return picked(self._g, place, np.stack([table.of(hashes) for table in tables], axis=1))
+        found = np.stack([table.of(hashes) for table in tables], axis=1)
+        return picked(self._g, place, _also_missing(found))
 
     def _together(self, projection: _Projection, sizes: Sequence[int], grid: Array) -> Categories:
         """The combinations that a table knows as categories of one number each, [N, 1].
@@ -235,7 +236,7 @@ class _Maker:
         """[N, 1]: the code of each value, and one more for what is none."""
         categories = self._categories[feature]
         codes = list(categories.codes.values())
-        return looked_up(self._g, categories, codes, len(codes))
+        return looked_up(self._g, categories, codes, len(codes), len(codes))
 
     def _answer(self, question: _Above | _Is) -> str:
         """[N, 1]: 1.0 for yes and 0.0 for no."""
@@ -244,7 +245,7 @@ class _Maker:
             answers = _with(np.zeros(1, np.uint64), np.array([question.hash]))
             hashes = _with(np.zeros(1, np.uint64), self._hashes[question.feature])
             table = _Table(answers, np.ones(1), 0.0).of(hashes)
-            return picked(g, self._categories[question.feature], table[:, None])
+            return picked(g, self._categories[question.feature], _also_missing(table[:, None]))
         x = g.columns(self._x, [question.column], len(self._source.names))
         yes = g.node("Greater", x, g.const(question.border))
         if question.missing_above:
@@ -318,3 +319,8 @@ def _statistic(kind: str, ctr: Mapping[str, Any], tables: Mapping[str, Any]) -> 
 
     numbers = calc([*good, other[0]], [*every, other[1]]).astype(np.float64)
     return _Table(hashes, numbers[:-1], float(numbers[-1]))
+
+
+def _also_missing(table: Array) -> Array:
+    """A table whose last row is for what is no category, with one more for a missing value."""
+    return np.concatenate([table, table[-1:]])

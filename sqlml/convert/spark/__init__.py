@@ -1,0 +1,142 @@
+"""Spark ML: pipelines and models → ONNX, from the raw columns on, computed in double as Spark does.
+
+The stages are walked over the columns of a DataFrame, so that text and missing values stay
+what they are up to the stage that makes numbers of them. `stages` is the table of what
+converts what.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from sqlml.convert.graph import DOUBLE, FLOAT, INT64, STRING, Graph, precision_of, wire_of
+from sqlml.convert.spark.encode import decoded
+from sqlml.convert.spark.frame import Frame, Part, name_of
+from sqlml.convert.spark.pipeline import is_own, plan_of
+from sqlml.convert.spark.stages import predict, transform
+from sqlml.errors import NotConvertibleError, SampleError, did_you_mean, listed
+from sqlml.model import ScoringModel, Tensor, outputs_of
+from sqlml.signature import Input, Signature
+from sqlml.types import INTEGERS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlml.convert import Answer
+    from sqlml.convert.sklearn.frame import Result
+    from sqlml.model import Label
+    from sqlml.sample import Column, Sample
+
+
+def recognises(model: object) -> bool:
+    """Whether it is a stage of pyspark.ml, told by its module."""
+    return is_own(model)
+
+
+def input_names(model: Any) -> list[str]:
+    """The raw columns on which the prediction depends, in the order in which they are read.
+
+    Raises `NotConvertibleError` where the stages do not tell.
+    """
+    return list(plan_of(model).inputs)
+
+
+def convert(model: Any, sample: Sample) -> ScoringModel:
+    """A fitted pipeline or model as a ScoringModel that computes in double.
+
+    Columns of the sample that the prediction does not depend on, like the label, are no inputs.
+    Raises `NotConvertibleError`, which names the stage and the reason, and `SampleError`.
+    """
+    plan = plan_of(model)
+    columns = _columns(sample, plan.inputs)
+    g = Graph()
+    frame: Frame = {c.name: _part(g, i, c) for i, c in enumerate(columns)}
+    for stage in plan.stages:
+        frame |= transform(g, stage, frame)
+    result = predict(g, plan.model, frame)
+    labels: tuple[Label, ...] = result.classes
+    if plan.decoder is not None:
+        if result.task != "classification":
+            raise NotConvertibleError(name_of(plan.decoder), "it decodes what is no label.")
+        labels = decoded(plan.decoder, len(labels))
+    tensors = _outputs(g, result, labels)
+    made = g.finish()
+    return ScoringModel(
+        onnx=made.SerializeToString(deterministic=True),
+        signature=Signature(
+            tuple(_input(g, i, c) for i, c in enumerate(columns)),
+            outputs_of(result.task, tensors, labels),
+        ),
+        task=result.task,
+        tensors=tensors,
+        labels=labels,
+        precision=precision_of(made, narrow=False),
+        metadata={
+            "framework": "spark",
+            "estimator": " → ".join(map(name_of, (*plan.stages, plan.model))),
+            "versions": {name: version(name) for name in ("pyspark", "onnx")},
+        },
+    )
+
+
+def answer(model: Any, rows: Any) -> Answer:
+    """What Spark itself says of the rows."""
+    from sqlml.convert.spark.original import answer as asked
+
+    return asked(model, rows)
+
+
+def _columns(sample: Sample, names: Sequence[str]) -> list[Column]:
+    """The sample's columns that are inputs."""
+    found = {column.name: column for column in sample.columns}
+    absent = [name for name in names if name not in found]
+    if sample.as_array or absent:
+        have = "an array has no names" if sample.as_array else f"the sample has {listed([*found])}"
+        raise SampleError(
+            f"The pipeline reads the columns {listed(list(names))}; {have}."
+            f"{did_you_mean(absent[0], [*found]) if absent else ''}"
+        )
+    return [found[name] for name in names]
+
+
+def _part(g: Graph, index: int, column: Column) -> Part:
+    """A column of the sample as a graph input.
+
+    Integers and booleans may be NULL in SQL, which only a floating-point tensor can hold.
+    """
+    if column.type == "STRING":
+        tensor = g.input(f"in{index}", STRING)
+        return Part(tensor, kind="STRING", type="STRING", source=index)
+    if column.type == "FLOAT":
+        tensor = g.cast(g.input(f"in{index}", FLOAT), DOUBLE)
+    else:
+        tensor = g.input(f"in{index}", DOUBLE)
+    holds = "bits" if column.type == "BOOLEAN" else "numbers"
+    return Part(tensor, type=column.type, holds=holds, source=index)  # type: ignore[arg-type]
+
+
+def _input(g: Graph, index: int, column: Column) -> Input:
+    known = g.accepted.get(index)
+    if known is not None and column.type in INTEGERS:
+        known = tuple(int(value) for value in known)
+    return Input(column.name, column.type, wire_of(g.inputs[f"in{index}"]), categories=known)
+
+
+def _outputs(g: Graph, result: Result, labels: tuple[Label, ...]) -> tuple[Tensor, ...]:
+    """Name the graph's outputs by role."""
+    if result.task != "classification":
+        assert result.prediction is not None
+        if result.task == "regression":
+            g.output("prediction", result.prediction, DOUBLE, 1)
+            return (Tensor("prediction", "DOUBLE"),)
+        g.output("prediction", result.prediction, INT64, None)
+        return (Tensor("prediction", "BIGINT"),)
+    tensors = []
+    if result.probabilities is not None:
+        g.output("probabilities", result.probabilities, DOUBLE, len(labels))
+        tensors.append(Tensor("probabilities", "DOUBLE", len(labels)))
+    if result.label is not None:
+        g.output("label", result.label, INT64, None)
+        tensors.append(Tensor("label", "BIGINT"))
+    return tuple(tensors)

@@ -1,0 +1,174 @@
+"""Indexing and encoding of categories: text, numbers, missing and unseen values."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sqlml.convert.spark.frame import (
+    Frame,
+    Part,
+    bits,
+    features,
+    given,
+    lookup,
+    name_of,
+    negative_zero,
+    numbers,
+    pairs,
+    scalar,
+    vector,
+)
+from sqlml.errors import NotConvertibleError
+from sqlml.types import INTEGERS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlml.convert.graph import Graph
+
+_OWN_FORM = "Give a sample in the form in which the pipeline was trained."
+_EXACT = 2**53
+"""Whole numbers up to here are all doubles."""
+_WHOLE, _DOUBLE = re.compile(r"0|-?[1-9][0-9]*"), re.compile(r"-?[0-9]+\.[0-9]+(E-?[0-9]+)?")
+"""How Java writes numbers."""
+
+
+def _index(g: Graph, stage: Any, frame: Frame) -> Frame:
+    """StringIndexerModel: a value's place among the labels, by its text.
+
+    handleInvalid `keep` puts missing and unseen values behind the last label; `error` and
+    `skip` refuse such a row, so that only the labels are accepted in a model input.
+    """
+    made: Frame = {}
+    for (source, target), labels in zip(pairs(stage), stage.labelsArray, strict=True):
+        if source not in frame:
+            continue  # the column of the labels, which are not there when rows are scored
+        part = frame[source]
+        if part.vector or not labels:
+            raise NotConvertibleError(name_of(stage), f"it has no labels for {source!r}.")
+        keys = _keys(stage, part, list(labels))
+        x = part.tensor
+        if part.type == "DOUBLE" and part.holds == "numbers" and 0.0 in keys:
+            # The text of -0.0 is another one than that of 0.0.
+            x = g.node("Where", negative_zero(g, x), scalar(g, float("nan")), x)
+        keep = stage.getHandleInvalid() == "keep"
+        if not keep:
+            _accept(g, part, keys)
+        unknown = float(len(labels)) if keep else float("nan")
+        places = np.arange(len(keys), dtype="f8")
+        made[target] = Part(lookup(g, x, keys, places.tolist(), unknown), holds="indices")
+    return made
+
+
+def _keys(stage: Any, part: Part, labels: list[str]) -> list[Any]:
+    """The labels as the column holds them: Spark indexes the texts of numbers."""
+    if part.kind == "STRING":
+        return labels
+    if part.type in INTEGERS and all(_WHOLE.fullmatch(text) for text in labels):
+        found = [int(text) for text in labels]
+        if max(map(abs, found)) <= _EXACT:
+            return [float(value) for value in found]
+    if part.type == "DOUBLE" and all(_DOUBLE.fullmatch(text) for text in labels):
+        values = [float(text) for text in labels]
+        if "-0.0" not in labels and len(set(values)) == len(values):
+            return values
+    raise NotConvertibleError(
+        name_of(stage),
+        f"its labels ({', '.join(map(repr, labels[:3]))} …) are not texts of a {part.type}, "
+        "which the sample has there.",
+        _OWN_FORM,
+    )
+
+
+def _accept(g: Graph, part: Part, keys: Sequence[Any]) -> None:
+    """Note that the stage raises on every other value of a model input."""
+    if part.source is not None:
+        before = g.accepted.get(part.source, tuple(keys))
+        g.accepted[part.source] = tuple(key for key in before if key in keys)
+
+
+def _one_hot(g: Graph, stage: Any, frame: Frame) -> Frame:
+    """OneHotEncoderModel (its `encoder`): dropLast leaves out the last category, of which an
+    invalid value is one more with handleInvalid `keep`.
+    """
+    keep = stage.getHandleInvalid() == "keep"
+    made: Frame = {}
+    for (source, target), size in zip(pairs(stage), stage.categorySizes, strict=True):
+        part = numbers(stage, frame, source)
+        size = int(size)
+        if not keep and part.type in INTEGERS:
+            _accept(g, part, range(size))
+        width = size + int(keep) - int(stage.getDropLast())
+        if width < 1:
+            raise NotConvertibleError(name_of(stage), f"it gives no columns for {source!r}.")
+        encoded = [bits(g, _is_category(g, part, min(width, size)))]
+        if width > size:
+            low = g.node("GreaterOrEqual", part.tensor, scalar(g, 0.0))
+            high = g.node("Less", part.tensor, scalar(g, float(size)))
+            encoded.append(bits(g, g.node("Not", g.node("And", low, high))))
+        columns = g.concat(encoded)
+        if part.source is not None:  # there NULL may come, and stays what it is
+            absent = g.node("IsNaN", part.tensor)
+            columns = g.node("Where", absent, scalar(g, float("nan")), columns)
+        made[target] = vector(columns, width, "bits")
+    return made
+
+
+def _is_category(g: Graph, part: Part, count: int) -> str:
+    """[N, count]: which category it is; Spark cuts the fraction off."""
+    places = np.arange(count, dtype="f8").reshape(1, -1)
+    if part.holds != "numbers" or part.type in INTEGERS:
+        return g.node("Equal", part.tensor, g.const(places))
+    low = g.node("GreaterOrEqual", part.tensor, g.const(places))
+    return g.node("And", low, g.node("Less", part.tensor, g.const(places + 1)))
+
+
+def _index_vector(g: Graph, stage: Any, frame: Frame) -> Frame:
+    """VectorIndexerModel: the features with few values become places among these."""
+    part = features(stage, frame, stage.getInputCol())
+    maps = {int(i): dict(found) for i, found in stage.categoryMaps.items()}
+    keep = stage.getHandleInvalid() == "keep"
+    columns = []
+    for i in range(part.width):
+        x = g.columns(part.tensor, [i], part.width)
+        if i in maps:
+            if 0.0 not in maps[i]:
+                raise NotConvertibleError(
+                    name_of(stage),
+                    "what it makes of a 0 depends on whether the row's vector is sparse, where 0 "
+                    f"is none of the values of feature {i}.",
+                    "Use StringIndexer, or lower maxCategories.",
+                )
+            known = sorted(maps[i].items())
+            unknown = float(len(known)) if keep else float("nan")
+            keys, places = [float(k) for k, _ in known], [float(v) for _, v in known]
+            x = lookup(g, x, keys, places, unknown)
+        columns.append(x)
+    return {stage.getOutputCol(): vector(g.concat(columns), part.width)}
+
+
+def decoded(stage: Any, classes: int) -> tuple[str, ...]:
+    """IndexToString: the labels of a prediction."""
+    labels = given(stage, "labels")
+    if not labels:
+        raise NotConvertibleError(
+            name_of(stage),
+            "it has no labels of its own.",
+            "Give them: IndexToString(labels=indexer.labels, …).",
+        )
+    if len(labels) < classes or len(set(labels[:classes])) < classes:
+        raise NotConvertibleError(
+            name_of(stage), f"its {len(labels)} labels do not name the model's {classes} classes."
+        )
+    return tuple(str(label) for label in labels[:classes])
+
+
+TRANSFORMS = {
+    "StringIndexerModel": _index,
+    "OneHotEncoderModel": _one_hot,
+    "VectorIndexerModel": _index_vector,
+}
+PREDICTORS: dict[str, Any] = {}

@@ -1,0 +1,172 @@
+"""A fitted pipeline taken apart: what makes its prediction, and of which columns.
+
+Only the stages on which the prediction depends are looked at. The others are there for the
+training, like a StringIndexer of the label, and their columns need not be given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlml.convert.spark.frame import given, name_of, pairs, raw_vector
+from sqlml.convert.spark.stages import reads_vectors, refusal
+from sqlml.errors import NotConvertibleError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+# RFormulaModel's own helpers, which touch no value.
+_HELPERS = ("ColumnPruner", "VectorAttributeRewriter")
+_HARMLESS = ("VectorSizeHint",)
+_COLUMNS = (
+    "outputCol", "predictionCol", "probabilityCol", "rawPredictionCol", "leafCol",
+    "linkPredictionCol", "quantilesCol", "topicDistributionCol",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is run for an answer, and what is converted."""
+
+    units: tuple[Any, ...]
+    """The original's own stages in their order, the model and its decoder included."""
+    stages: tuple[Any, ...]
+    """Those before the model, with RFormula as the stages it is made of."""
+    model: Any
+    decoder: Any | None
+    """The IndexToString that turns the prediction into the labels."""
+    inputs: tuple[str, ...]
+    """The raw columns, in the order in which they are first read."""
+
+
+def is_own(stage: object) -> bool:
+    """Whether a class is of pyspark.ml itself: a subclass may do something else."""
+    module = type(stage).__module__
+    return module.startswith("pyspark.ml.") and not module.startswith("pyspark.ml.connect")
+
+
+def plan_of(model: Any) -> Plan:
+    """Raises `NotConvertibleError` where no stage predicts, and for stages whose effect on the
+    prediction cannot be told.
+    """
+    from pyspark.sql.utils import is_remote
+
+    if not hasattr(model, "transform"):
+        raise NotConvertibleError(name_of(model), "it is not trained.", "Call fit first.")
+    if is_remote():
+        raise NotConvertibleError(
+            name_of(model),
+            "it is on the other side of Spark Connect, where its inside cannot be read.",
+            "Publish it from a session of that Spark itself.",
+        )
+    flat = list(_flat(model, model))
+    places = [i for i, (_, stage) in enumerate(flat) if stage.hasParam("predictionCol")]
+    if not places:
+        raise NotConvertibleError(
+            name_of(model), "none of its stages predicts.", "Add a model as the last stage."
+        )
+    place = places[-1]
+    unit, predictor = flat[place]
+    if not given(predictor, "predictionCol"):
+        raise NotConvertibleError(name_of(predictor), "its predictionCol is switched off.")
+    decoder = _decoder(predictor, [stage for _, stage in flat[place + 1 :]])
+    live = _live(flat[:place], predictor)
+    units = list(dict.fromkeys([*(u for u, _, _ in live), unit]))
+    return Plan(
+        units=(*units, *([] if decoder is None else [decoder])),
+        stages=tuple(stage for _, stage, _ in live),
+        model=predictor,
+        decoder=decoder,
+        inputs=_raw(live, predictor),
+    )
+
+
+def _flat(stage: Any, unit: Any) -> Iterator[tuple[Any, Any]]:
+    """Each stage with what transforms in its place."""
+    if not is_own(stage):
+        own = type(stage)
+        raise NotConvertibleError(
+            f"{own.__module__}.{own.__qualname__}", "it is none of Spark's own stages."
+        )
+    kind = name_of(stage)
+    if kind == "PipelineModel":
+        for inner in stage.stages:
+            yield from _flat(inner, inner)
+    elif kind in ("CrossValidatorModel", "TrainValidationSplitModel"):
+        yield from _flat(stage.bestModel, stage.bestModel)
+    elif kind == "RFormulaModel":
+        yield from ((unit, inner) for inner in _formula(stage))
+    elif not _made(stage) and kind not in _HARMLESS:
+        raise refusal(stage)
+    else:
+        yield unit, stage
+
+
+def _formula(stage: Any) -> Iterator[Any]:
+    """The stages that an RFormula became; Python has no word for them."""
+    from pyspark.ml.wrapper import JavaParams
+
+    for java in stage._java_obj.pipelineModel().stages():
+        if java.getClass().getSimpleName() not in _HELPERS:
+            yield JavaParams._from_java(java)
+
+
+def _decoder(predictor: Any, after: list[Any]) -> Any | None:
+    """What turns the prediction into labels, of the stages after the model."""
+    decoder, made = None, set(_made(predictor))
+    for stage in after:
+        first = decoder is None and name_of(stage) == "IndexToString"
+        if first and stage.getInputCol() == predictor.getPredictionCol():
+            decoder = stage
+        elif made.intersection(_read(stage)):
+            raise NotConvertibleError(
+                name_of(stage),
+                "it stands behind the model and reads its result.",
+                "Leave it out of the pipeline, and do its work in SQL on PREDICT's columns.",
+            )
+    return decoder
+
+
+def _live(flat: list[tuple[Any, Any]], predictor: Any) -> list[tuple[Any, Any, list[str]]]:
+    """The stages that the model depends on, with what they read for it."""
+    needed, found = set(_read(predictor)), []
+    for unit, stage in reversed(flat):
+        made = set(_made(stage))
+        if made & needed:
+            reads = _read(stage, needed)
+            needed = (needed - made) | set(reads)
+            found.append((unit, stage, reads))
+    return found[::-1]
+
+
+def _raw(live: list[tuple[Any, Any, list[str]]], predictor: Any) -> tuple[str, ...]:
+    made: set[str] = set()
+    raw: dict[str, None] = {}
+    for stage, reads in [*((s, r) for _, s, r in live), (predictor, _read(predictor))]:
+        for name in reads:
+            if name not in made:
+                if reads_vectors(stage):
+                    raise raw_vector(stage, name)
+                raw[name] = None
+        made.update(_made(stage))
+    return tuple(raw)
+
+
+def _read(stage: Any, needed: Collection[str] | None = None) -> list[str]:
+    """The columns that a stage reads. A StringIndexer lets columns be absent: those that it
+    indexes for nothing that is needed do not count.
+    """
+    if name_of(stage) == "StringIndexerModel" and needed is not None:
+        return [source for source, target in pairs(stage) if target in needed]
+    if stage.hasParam("inputCols") and stage.isSet("inputCols"):
+        return list(stage.getInputCols())
+    names = [given(stage, param) for param in ("featuresCol", "inputCol")]
+    return [name for name in names if name]
+
+
+def _made(stage: Any) -> list[str]:
+    """The columns that a stage adds."""
+    if stage.hasParam("outputCols") and stage.isSet("outputCols"):
+        return list(stage.getOutputCols())
+    return [name for name in (given(stage, param) for param in _COLUMNS) if name]

@@ -1,0 +1,217 @@
+"""Spark ML: what is read of a pipeline, and what is refused by name."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyspark.ml import Pipeline, Transformer
+from pyspark.ml.classification import DecisionTreeClassifier, LogisticRegression
+from pyspark.ml.feature import (
+    Bucketizer,
+    HashingTF,
+    Imputer,
+    IndexToString,
+    OneHotEncoder,
+    StringIndexer,
+    Tokenizer,
+    VectorAssembler,
+    VectorIndexer,
+)
+from pyspark.ml.regression import GBTRegressor, LinearRegression, RandomForestRegressor
+
+import sqlml
+from sqlml.convert import converter_of, input_names
+from sqlml.convert.spark.original import answer
+from sqlml.errors import NotConvertibleError, SampleError
+from sqlml.score import Scorer
+from sqlml.score.outputs import derive
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+LINEAR = partial(LinearRegression, labelCol="y")
+
+
+def table(n: int = 120) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "size": rng.normal(size=n),
+            "rooms": rng.integers(1, 6, n),
+            "kind": rng.choice(["flat", "house", "loft", "mill"], n),
+        }
+    )
+    bonus = frame["kind"].map({"flat": 0.0, "house": 3.0, "loft": 0.5, "mill": 3.0})
+    return frame.assign(y=frame["size"] + frame["rooms"] + bonus)
+
+
+@pytest.fixture(scope="module")
+def rows(spark: SparkSession) -> DataFrame:
+    return spark.createDataFrame(table()).coalesce(1).cache()
+
+
+def indexed(handle: str = "keep") -> StringIndexer:
+    return StringIndexer(inputCol="kind", outputCol="kind #", handleInvalid=handle)
+
+
+def vector(*columns: str, handle: str = "keep") -> VectorAssembler:
+    return VectorAssembler(inputCols=list(columns), outputCol="features", handleInvalid=handle)
+
+
+def fitted(rows: DataFrame, *stages: Any) -> Any:
+    return Pipeline(stages=list(stages)).fit(rows)
+
+
+def features() -> pd.DataFrame:
+    return table().drop(columns="y")
+
+
+def predicted(scoring: sqlml.ScoringModel, frame: pd.DataFrame) -> list[Any]:
+    """What the engine says."""
+    columns = [pa.array(frame[i.name]) for i in scoring.signature.inputs]
+    found: list[Any] = derive(scoring, Scorer(scoring).score(columns))["prediction"].to_pylist()
+    return found
+
+
+def test_inputs_are_the_raw_columns_that_the_prediction_depends_on(rows: DataFrame) -> None:
+    """Neither the label nor what stages make of other columns is an input."""
+    model = fitted(
+        rows,
+        StringIndexer(inputCol="kind", outputCol="label"),
+        vector("size", "rooms"),
+        LogisticRegression(maxIter=3),
+        IndexToString(inputCol="prediction", outputCol="said", labels=["a", "b", "c", "d"]),
+    )
+    assert input_names(model) == ["size", "rooms"]
+    scoring = sqlml.convert(model, sample=features())
+    assert [i.name for i in scoring.signature.inputs] == ["size", "rooms"]
+    assert scoring.labels == ("a", "b", "c", "d")
+
+
+def test_a_stringindexer_of_features_and_the_label_needs_the_features_only(
+    rows: DataFrame,
+) -> None:
+    model = fitted(
+        rows.withColumnRenamed("rooms", "answer"),
+        StringIndexer(inputCols=["kind", "answer"], outputCols=["kind #", "label"]),
+        vector("kind #", "size"),
+        LogisticRegression(maxIter=3),
+    )
+    assert input_names(model) == ["kind", "size"]
+    assert answer(model, features()[["kind", "size"]]).prediction.shape == (len(table()),)
+
+
+def test_a_column_too_many_is_refused_and_one_too_few(rows: DataFrame) -> None:
+    model = fitted(rows, vector("size", "rooms"), LINEAR())
+    with pytest.raises(SampleError, match="not trained on: kind"):
+        sqlml.publish(model, "spark-sample", sample=features())
+    with pytest.raises(SampleError, match="rooms"):
+        sqlml.convert(model, sample=features()[["size"]])
+
+
+def test_a_spark_sample_keeps_whole_numbers_that_are_missing(
+    spark: SparkSession, rows: DataFrame
+) -> None:
+    """Spark imputes a column of whole numbers with a whole number; pandas would say 3.4."""
+    gaps = rows.selectExpr("if(size > 1, null, rooms) AS rooms", "size", "y")
+    model = fitted(
+        gaps, Imputer(inputCols=["rooms"], outputCols=["r"]), vector("r", "size"), LINEAR()
+    )
+    sample = gaps.drop("y")
+    scoring = sqlml.convert(model, sample=sample)
+    assert [i.type for i in scoring.signature.inputs] == ["BIGINT", "DOUBLE"]
+    report = sqlml.verify(scoring, model, sample)
+    assert report.ok, str(report)
+    assert "rooms" not in report.rejected
+
+
+@pytest.mark.parametrize("kind", [RandomForestRegressor, GBTRegressor])
+def test_a_category_that_no_split_knows_goes_with_the_larger_side(
+    rows: DataFrame, kind: Any
+) -> None:
+    """CategoricalSplit keeps the smaller side of its categories, and asks for those."""
+    model = fitted(
+        rows, indexed(), vector("kind #", "size"), kind(labelCol="y", maxDepth=4, seed=1)
+    )
+    unseen = features().assign(kind="castle")
+    everything = pd.concat([features(), unseen], ignore_index=True)
+    scoring = sqlml.convert(model, sample=features())
+    expected = answer(model, everything).prediction
+    np.testing.assert_allclose(predicted(scoring, everything), expected, rtol=1e-12)
+    trees = model.stages[-1].trees
+    assert any("in {" in tree.toDebugString for tree in trees)
+
+
+def test_missing_is_refused_where_null_and_nan_are_two_things(rows: DataFrame) -> None:
+    splits = [-np.inf, 0.0, np.inf]
+    bucket = Bucketizer(splits=splits, inputCol="size", outputCol="b", handleInvalid="keep")
+    model = fitted(rows, bucket, vector("b", "rooms"), LINEAR())
+    sample = features()[["size", "rooms"]]
+    with pytest.raises(ValueError, match="for NULL is another one than for NaN"):
+        answer(model, sample.assign(size=np.nan))
+    report = sqlml.verify(sqlml.convert(model, sample=sample), model, sample)
+    assert report.ok, str(report)
+    assert "missing values" in report.rejected["size"]
+
+
+def test_rows_that_are_dropped_are_refused_as_those_that_raise(rows: DataFrame) -> None:
+    model = fitted(rows, indexed("skip"), vector("kind #", "size", handle="skip"), LINEAR())
+    with pytest.raises(ValueError, match="drops 120 of 120 rows"):
+        answer(model, features().assign(kind="castle"))
+
+
+class Doubling(Transformer):
+    """A stage of the author's own."""
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        return dataset.withColumn("twice", dataset["size"] * 2)
+
+
+def test_what_is_refused_is_named(rows: DataFrame) -> None:
+    """The stage's class stands in the message, whatever the pipeline around it is."""
+    vectors = fitted(rows, vector("size", "rooms"), LINEAR())
+    refused = {
+        "Doubling": fitted(rows, Doubling(), vector("size", "twice"), LINEAR()),
+        "Tokenizer": fitted(
+            rows,
+            Tokenizer(inputCol="kind", outputCol="words"),
+            HashingTF(inputCol="words", outputCol="features", numFeatures=8),
+            LINEAR(),
+        ),
+        "LinearRegressionModel": vectors.stages[-1],
+        "VectorAssembler": vectors.stages[0],
+        "LinearRegression": LINEAR(),
+        "VectorIndexerModel": fitted(
+            rows,
+            VectorAssembler(inputCols=["rooms"], outputCol="raw"),
+            VectorIndexer(inputCol="raw", outputCol="features", maxCategories=8),
+            LINEAR(),
+        ),
+    }
+    for name, model in refused.items():
+        with pytest.raises(NotConvertibleError, match=name):
+            sqlml.convert(model, sample=features())
+
+
+def test_nothing_is_printed(rows: DataFrame, capfd: pytest.CaptureFixture[str]) -> None:
+    """Not by the conversion, nor by Spark where it refuses rows."""
+    model = fitted(
+        rows,
+        indexed("error"),
+        OneHotEncoder(inputCol="kind #", outputCol="kind 01"),
+        vector("kind 01", "size"),
+        StringIndexer(inputCol="rooms", outputCol="label"),
+        DecisionTreeClassifier(maxDepth=3),
+    )
+    capfd.readouterr()
+    sqlml.convert(model, sample=features())
+    converter_of(model).answer(model, features())
+    with pytest.raises(Exception, match="castle"):
+        answer(model, features().assign(kind="castle"))
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")
