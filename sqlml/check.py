@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlml.compile import ensemble_size, prepare, used_inputs
-from sqlml.convert import convert
+from sqlml.convert import convert, opened
 from sqlml.convert.trying import Step, steps_of
 from sqlml.errors import NotConvertibleError
 from sqlml.publish import ordered_sample
@@ -59,9 +59,10 @@ class CheckedModel:
 def check(model: Any, *, sample: Any) -> CheckedModel:
     """Which steps of a trained model convert, which do not and why, and what would score it.
 
-    `sample`: what `sqlml.publish` takes. Nothing is written, and no scores are compared: that
-    is a part of `publish`. Raises `SampleError`, and `NotConvertibleError` only for a model
-    of no known framework.
+    `model` and `sample`: what `sqlml.publish` takes. Nothing is written, and no scores are
+    compared: that is a part of `publish`. Raises `SampleError`, `ModelRejectedError` for a file
+    that cannot be opened or is not safe, and `NotConvertibleError` only for a model of no known
+    framework.
 
     >>> import numpy as np
     >>> from sklearn.linear_model import LinearRegression
@@ -71,6 +72,7 @@ def check(model: Any, *, sample: Any) -> CheckedModel:
     Expected backend sql: an expression over 2 inputs, ...
     Not compared with the original yet: sqlml publish does that before it writes.
     """
+    model = opened(model)
     rows = ordered_sample(model, sample)
     steps = steps_of(model, rows)
     try:
