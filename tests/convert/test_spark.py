@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +28,26 @@ from pyspark.ml.regression import GBTRegressor, LinearRegression, RandomForestRe
 
 import sqlml
 from sqlml.convert import converter_of, input_names
+from sqlml.convert.spark import stages
 from sqlml.convert.spark.original import answer
 from sqlml.errors import NotConvertibleError, SampleError
 from sqlml.score import Scorer
 from sqlml.score.outputs import derive
+from tests.zoo import spark_ml
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 LINEAR = partial(LinearRegression, labelCol="y")
+
+MODULES_OF_SPARK = tuple(
+    f"pyspark.ml.{name}"
+    for name in (
+        "pipeline", "feature", "classification", "regression", "clustering", "recommendation",
+        "fpm", "tuning",
+    )
+)  # fmt: skip
+BASES_OF_SPARK = {"LDAModel"}
 
 
 def table(n: int = 120) -> pd.DataFrame:
@@ -165,6 +178,39 @@ def test_rows_that_are_dropped_are_refused_as_those_that_raise(rows: DataFrame) 
         answer(model, features().assign(kind="castle"))
 
 
+def stages_of_spark() -> dict[str, type]:
+    """Every class of Spark ML that transforms, by name."""
+    found = {}
+    for path in MODULES_OF_SPARK:
+        for name, kind in vars(importlib.import_module(path)).items():
+            concrete = isinstance(kind, type) and issubclass(kind, Transformer)
+            if concrete and kind.__module__ == path and not inspect.isabstract(kind):
+                found[name] = kind
+    return {n: k for n, k in found.items() if not n.startswith("_") and n not in BASES_OF_SPARK}
+
+
+def test_every_stage_of_spark_is_converted_or_refused_with_a_reason() -> None:
+    """There is no third kind, nor a reason for what is gone."""
+    known = set(stages_of_spark())
+    converted = {name for name in stages.converted() if not name.startswith("SparkXGB")}
+    assert known == converted | set(stages.REFUSED)
+    assert converted & set(stages.REFUSED) == {"IndexToString"}  # other than of a prediction
+    for reason, instead in stages.REFUSED.values():
+        assert reason.endswith(".")
+        assert instead.endswith(".")
+
+
+@pytest.mark.parametrize("name", sorted(stages.converted()))
+def test_every_stage_that_is_converted_is_in_the_zoo(name: str) -> None:
+    trained_by = {
+        name,
+        name.removesuffix("Model"),
+        name.replace("ificationModel", "ifier"),
+        name.replace("RegressionModel", "Regressor"),
+    }
+    assert trained_by & spark_ml.TRAINED
+
+
 class Doubling(Transformer):
     """A stage of the author's own."""
 
@@ -183,7 +229,6 @@ def test_what_is_refused_is_named(rows: DataFrame) -> None:
             HashingTF(inputCol="words", outputCol="features", numFeatures=8),
             LINEAR(),
         ),
-        "LinearRegressionModel": vectors.stages[-1],
         "VectorAssembler": vectors.stages[0],
         "LinearRegression": LINEAR(),
         "VectorIndexerModel": fitted(

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlml.convert.graph import DOUBLE, FLOAT, INT64, STRING, Graph, precision_of, wire_of
 from sqlml.convert.spark.encode import decoded
-from sqlml.convert.spark.frame import Frame, Part, name_of
+from sqlml.convert.spark.frame import Frame, Part, name_of, vector
 from sqlml.convert.spark.pipeline import is_own, plan_of
 from sqlml.convert.spark.stages import predict, transform
 from sqlml.errors import NotConvertibleError, SampleError, did_you_mean, listed
 from sqlml.model import ScoringModel, Tensor, outputs_of
 from sqlml.signature import Input, Signature
-from sqlml.types import INTEGERS
+from sqlml.types import INTEGERS, element_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,10 +101,14 @@ def _columns(sample: Sample, names: Sequence[str]) -> list[Column]:
 
 
 def _part(g: Graph, index: int, column: Column) -> Part:
-    """A column of the sample as a graph input.
+    """A column of the sample as a graph input; a column of arrays stands for one of vectors.
 
     Integers and booleans may be NULL in SQL, which only a floating-point tensor can hold.
     """
+    if column.width is not None:
+        element = FLOAT if element_of(column.type) == "FLOAT" else DOUBLE
+        tensor = g.cast(g.input(f"in{index}", element, column.width), DOUBLE)
+        return vector(tensor, column.width)
     if column.type == "STRING":
         tensor = g.input(f"in{index}", STRING)
         return Part(tensor, kind="STRING", type="STRING", source=index)
@@ -113,14 +117,17 @@ def _part(g: Graph, index: int, column: Column) -> Part:
     else:
         tensor = g.input(f"in{index}", DOUBLE)
     holds = "bits" if column.type == "BOOLEAN" else "numbers"
-    return Part(tensor, type=column.type, holds=holds, source=index)  # type: ignore[arg-type]
+    return Part(tensor, type=column.type, holds=holds, source=index, slots=(0,))  # type: ignore[arg-type]
 
 
 def _input(g: Graph, index: int, column: Column) -> Input:
     known = g.accepted.get(index)
     if known is not None and column.type in INTEGERS:
         known = tuple(int(value) for value in known)
-    return Input(column.name, column.type, wire_of(g.inputs[f"in{index}"]), categories=known)
+    wire = wire_of(g.inputs[f"in{index}"])
+    if column.width is not None:
+        wire = f"ARRAY<{wire}>"
+    return Input(column.name, column.type, wire, categories=known, width=column.width)
 
 
 def _outputs(g: Graph, result: Result, labels: tuple[Label, ...]) -> tuple[Tensor, ...]:
