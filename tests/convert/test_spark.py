@@ -238,6 +238,8 @@ def test_what_is_refused_is_named(rows: DataFrame) -> None:
             LINEAR(),
         ),
     }
+    native = type("LightGBMRegressionModel", (Doubling,), {"__module__": "synapse.ml.lightgbm"})
+    refused["Booster.model_str=model.getNativeModel"] = fitted(rows, native())
     for name, model in refused.items():
         with pytest.raises(NotConvertibleError, match=name):
             sqlml.convert(model, sample=features())

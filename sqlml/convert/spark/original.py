@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sqlml.convert import Answer
+from sqlml.convert.hushed import hushed
 from sqlml.convert.spark.frame import given, name_of
 from sqlml.convert.spark.pipeline import plan_of
 from sqlml.convert.spark.stages import CLUSTERERS
@@ -40,7 +41,7 @@ def answer(model: Any, rows: pd.DataFrame) -> Answer:
         raise SampleError("A Spark pipeline knows its columns by name: give a DataFrame.")
     plan = plan_of(model)
     table, again = _both_ways(rows[list(plan.inputs)])
-    with _quiet(_session()) as session:
+    with _quiet(_session()) as session, hushed("XGBoost-PySpark"):
         frame = as_vectors(session.createDataFrame(table))
         for stage in plan.units:
             frame = stage.transform(frame)
