@@ -16,7 +16,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check install $$(test -t 1 || e
 # A worker on each core; what shares a server goes to one (tests/conftest.py).
 SIDE_BY_SIDE = --numprocesses logical --maxprocesses 4 --dist loadgroup
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint format coverage clean
 .DEFAULT_GOAL = help
 
 help:  ## list the targets
@@ -37,6 +37,9 @@ lint: $(VENV)/test.stamp  ## only style, types and layers
 format: $(VENV)/test.stamp  ## let ruff rewrite what it can
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format .
+
+coverage: $(VENV)/test.stamp  ## train every estimator, and write docs/coverage.md
+	@$(BIN)/python -m tests.survey
 
 clean:  ## remove the environment and everything that runs leave behind
 	rm -rf $(VENV) $(DBT) sqlml-demo sqlml-bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

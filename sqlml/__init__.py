@@ -17,6 +17,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sqlml.check import CheckedModel as CheckedModel
+    from sqlml.check import check as check
     from sqlml.compile.export import to_sql as to_sql
     from sqlml.convert import convert as convert
     from sqlml.errors import SqlmlError as SqlmlError
@@ -33,10 +35,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CheckedModel": "sqlml.check",
     "ParityReport": "sqlml.parity",
     "PublishedModel": "sqlml.publish",
     "ScoringModel": "sqlml.model",
     "SqlmlError": "sqlml.errors",
+    "check": "sqlml.check",
     "convert": "sqlml.convert",
     "install": "sqlml.spark.installation",
     "load": "sqlml.registry",

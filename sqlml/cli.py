@@ -105,7 +105,7 @@ def publish(
 ) -> None:
     """Publish a model that MLflow holds, given as runs:/… or models:/…, or a model's file.
 
-    Files are Keras' .keras and PyTorch's .pt2. Models in pickle, as MLflow's sklearn flavor
+    Files are .onnx, Keras' .keras and PyTorch's .pt2. Models in pickle, as MLflow's sklearn flavor
     writes them, need --trust-pickle: opening one runs the code inside. So do .pt2 files.
     """
     from sqlml.publish import open_source, read_rows
@@ -119,6 +119,39 @@ def publish(
         _print_json({fact: getattr(published, fact) for fact in facts})
     else:
         click.echo(str(published))
+
+
+@main.command(epilog="Example: sqlml check runs:/4f2ab1/model --sample rows.parquet --trust-pickle")
+@click.argument("source")
+@click.option(
+    "--sample",
+    "sample_file",
+    help="Rows of the training data: .parquet or .csv; else MLflow's input example.",
+)
+@click.option("--trust-pickle", is_flag=True, help="Open a pickled model, which runs its code.")
+@_json
+def check(source: str, sample_file: str | None, trust_pickle: bool, as_json: bool) -> None:
+    """Say which steps of a model convert, which do not and why; nothing is published.
+
+    SOURCE is that of sqlml publish. Exit code 1 where the model would be refused.
+    """
+    from sqlml.check import check as check_model
+    from sqlml.publish import open_source, read_rows
+    from sqlml.registry import sample_of_source
+
+    model = open_source(source, trust_pickle=trust_pickle)
+    rows = read_rows(sample_file) if sample_file else sample_of_source(source, "--sample FILE")
+    checked = check_model(model, sample=rows)
+    if as_json:
+        _print_json({"ok": checked.ok} | dataclasses.asdict(checked))
+    else:
+        _print_table(
+            ("step", "class", ""),
+            [(step.name, step.kind, step.reason or "converts") for step in checked.steps],
+        )
+        click.echo(str(checked))
+    if not checked.ok:
+        raise SystemExit(1)
 
 
 @main.command(epilog="Example: sqlml models --json")

@@ -69,16 +69,17 @@ def publish(
 ) -> PublishedModel:
     """Convert a trained model, prove that it scores as before, and publish it as `name`.
 
-    `model`: of a framework of `sqlml.convert`, or the path of a .keras file.
+    `model`: of a framework of `sqlml.convert`, an onnx.ModelProto, or the path of an .onnx or a
+    .keras file.
     `sample`: some hundred rows of the training data without the target, as a pandas
     DataFrame, a NumPy array, a pyarrow Table or a Spark DataFrame. It gives the inputs
     their names and types, and the comparison its rows. `alias="champion"` makes the new
-    version the one that the bare name means. `labels`: of a network that classifies, in the
-    order of its probabilities; other models know their labels.
+    version the one that the bare name means. `labels`: of a network or an ONNX file that
+    classifies, in the order of its probabilities; other models know their labels.
     Nothing is written unless every step before succeeded. Raises `ParityError` where
     scores differ, `NotConvertibleError`, `SampleError`, `ModelRejectedError` for a file that
-    cannot be opened, `ReferenceNotAllowedError` or `ArgumentError` for a name or alias, and
-    `RegistryUnavailableError`.
+    cannot be opened or is not safe, `ReferenceNotAllowedError` or `ArgumentError` for a name or
+    alias, and `RegistryUnavailableError`.
 
         >>> published = publish(model, "churn", sample=X_train, alias="champion")
         ... # doctest: +SKIP
@@ -87,7 +88,7 @@ def publish(
     """
     registry.check_name(name, alias)
     model = opened(model)
-    rows = _inputs_only(sample_of(model, sample), input_names(model))
+    rows = ordered_sample(model, sample)
     scoring = convert(model, sample=rows, labels=labels)
     report = verify(scoring, model, rows)
     report.raise_if_different()
@@ -114,6 +115,14 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
     if is_file(source):
         return opened(source, trust_pickle=trust_pickle)
     return registry.open_source(source, trust_pickle=trust_pickle)
+
+
+def ordered_sample(model: Any, sample: Any) -> Sample:
+    """The author's sample for a model, its columns in the model's own order.
+
+    Raises `SampleError`.
+    """
+    return _inputs_only(sample_of(model, sample), input_names(model))
 
 
 def read_rows(path: str) -> Any:

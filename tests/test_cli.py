@@ -145,6 +145,18 @@ def test_publishing_a_pickled_model_needs_trust(churn, rows):
     assert sqlml.load("cli-trusted").task == "classification"
 
 
+def test_a_statsmodels_model_is_pickled_too(customers, rows):
+    import mlflow
+    import statsmodels.formula.api as smf
+
+    results = smf.ols("target ~ age + tenure", data=customers.assign(target=customers.age)).fit()
+    source = mlflow.statsmodels.log_model(results, name="model").model_uri
+    publish = ("publish", source, "--name", "cli-ols", "--sample", rows)
+    assert "--trust-pickle" in run(*publish).stderr
+    assert run(*publish, "--trust-pickle").exit_code == 0
+    assert [o.type for o in sqlml.load("cli-ols").signature.outputs] == ["DOUBLE"]
+
+
 def test_publishing_xgboosts_own_file_needs_no_trust(customers, rows):
     import mlflow
     import xgboost
@@ -184,7 +196,8 @@ def test_a_native_file_that_names_other_code_needs_trust(customers, rows, tmp_pa
 @pytest.mark.parametrize(
     ("source", "condition"),
     [
-        ("model.onnx", "NOT_CONVERTIBLE"),
+        ("model.onnx", "MODEL_REJECTED"),
+        ("dbfs:/model.onnx", "REFERENCE_NOT_ALLOWED"),
         ("runs:/nothing/model", "MODEL_REJECTED"),
         ("nowhere.keras", "MODEL_REJECTED"),
         ("nowhere.h5", "MODEL_REJECTED"),

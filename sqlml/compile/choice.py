@@ -164,14 +164,15 @@ def _as_trees(model: ScoringModel, facts: Mapping[int, Fact], plain: bool) -> Pr
     smaller = pruned(model, facts)
     if facts and smaller is model:
         return prepare(model, backend="trees", plain=plain)
-    trees, splits = _size(smaller)
+    trees, splits = ensemble_size(smaller)
     reason = f"{_count(trees, 'tree')} with {_count(splits, 'split')}, in the tree kernel"
     if smaller is not model:
-        reason += f"; of {_count(_size(model)[1], 'split')} the query's filters decide the rest"
+        all_splits = _count(ensemble_size(model)[1], "split")
+        reason += f"; of {all_splits} the query's filters decide the rest"
     return _in_python(smaller, "trees", reason, program, plain)
 
 
-def _size(model: ScoringModel) -> tuple[int, int]:
+def ensemble_size(model: ScoringModel) -> tuple[int, int]:
     """Trees and splits of the graph's ensembles."""
     trees = splits = 0
     for node in onnx.load_from_string(model.onnx).graph.node:
@@ -204,7 +205,7 @@ def _in_python(
 
 
 def _has_few_trees(model: ScoringModel) -> bool:
-    trees, splits = _size(model)
+    trees, splits = ensemble_size(model)
     return trees <= FEW_TREES and splits <= FEW_SPLITS
 
 

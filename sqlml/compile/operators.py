@@ -24,11 +24,16 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+_FOREIGN = ("com.microsoft",)
+
 MAX_SPLITS = 1_000
 """Splits of all trees together that are still read as formulas."""
 
 MAX_CELLS = 100_000
 """Of a table that is read as formulas, a lookup for each of its columns."""
+
+OLDEST = 13
+"""The ONNX from which on an operator of a name is the one that is read here."""
 
 BATCH = -(2**40)
 """Stands for the number of rows in a shape; no dimension of a graph is negative."""
@@ -57,6 +62,9 @@ def read_graph(
 
     Raises `NotCompilableError`, which names the operator that has no form here.
     """
+    versions = {entry.domain: entry.version for entry in model.opset_import}
+    if versions.get("", OLDEST) < OLDEST:
+        raise NotCompilableError(f"Operators of ONNX {versions['']} have no form in SQL.")
     reader = _Reader(model, arena, inputs)
     needed = _needed(model.graph, outputs)
     for node in model.graph.node:
@@ -85,7 +93,7 @@ class _Reader:
             self.tensors[name] = Rows(_cells([expression]))
 
     def read(self, node: onnx.NodeProto) -> None:
-        operator = OPERATORS.get(node.op_type)
+        operator = None if node.domain in _FOREIGN else OPERATORS.get(node.op_type)
         if operator is None:
             raise NotCompilableError(f"Operator {node.op_type} has no form in SQL.")
         given = [self.tensors[name] if name else None for name in node.input]

@@ -4,9 +4,10 @@ One module per framework, three functions in each:
 
 * `recognises(model)`: whether the model is this framework's, told without importing it;
 * `convert(model, sample)`: the ScoringModel, or `NotConvertibleError`;
-* `answer(model, rows)`: the framework's own answer, which parity compares with.
+* `answer(model, rows)`: the framework's own answer, which parity compares with;
 
-Where a model's inputs are not among its attributes, the module has `input_names(model)` too.
+and a fourth, `tried(model, sample)`, where a model has steps: what became of each of them. Where
+a model's inputs are not among its attributes, the module has `input_names(model)` too.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from sqlml.convert.files import is_file, opened
+from sqlml.convert import files
+from sqlml.convert.files import is_file
 from sqlml.convert.network import Labelled
 from sqlml.errors import ArgumentError, NotConvertibleError, listed
 from sqlml.sample import Sample, read_sample
@@ -42,15 +44,18 @@ __all__ = [
 ]
 
 # Explicit, so that one screen shows everything supported. The first that recognises a
-# model converts it: LightGBM's and XGBoost's wrappers are scikit-learn estimators too, and
+# model converts it: boosters' wrappers are scikit-learn estimators too, and
 # where Keras runs on PyTorch its models are modules.
 CONVERTERS = {
     "keras": "sqlml.convert.keras",
     "torch": "sqlml.convert.torch",
     "xgboost": "sqlml.convert.xgboost",
     "lightgbm": "sqlml.convert.lightgbm",
+    "catboost": "sqlml.convert.catboost",
     "sklearn": "sqlml.convert.sklearn",
     "spark": "sqlml.convert.spark",
+    "statsmodels": "sqlml.convert.statsmodels",
+    "onnx": "sqlml.convert.ready_made",
 }
 
 
@@ -59,7 +64,7 @@ class Answer:
     """What the original says of some rows: the truth that a converted model must match."""
 
     prediction: np.ndarray[Any, Any]
-    """[N] labels or numbers; [N, K] for K targets."""
+    """[N] labels or numbers; [N, K] for K targets, or all columns of all outputs of any graph."""
     probabilities: np.ndarray[Any, Any] | None = None
     """[N, K] in the order of the ScoringModel's labels."""
     score: np.ndarray[Any, Any] | None = None
@@ -76,23 +81,31 @@ class Converter(Protocol):
     def answer(self, model: Any, rows: Any) -> Answer: ...
 
 
-# Of these, a model does not know its labels, and its author may state them.
-NETWORKS = ("torch", "keras")
+# Of these, a model need not know its labels, and its author may state them.
+NETWORKS = ("torch", "keras", "onnx")
 
 
 def labelled(model: Any, labels: Iterable[Label] | None) -> Any:
     """The model, with labels where its author states some.
 
-    Raises `ArgumentError` for a model that knows its labels itself.
+    Raises `ArgumentError` for a model that knows its labels itself, and for what are no labels.
     """
     if labels is None:
         return model
+    plain = tuple(label.item() if hasattr(label, "item") else label for label in labels)
+    kinds = {type(label) for label in plain}
+    alike = len(kinds) == 1 and kinds <= {bool, float, int, str}
+    if not alike or not 2 <= len(plain) == len(set(plain)):
+        raise ArgumentError(
+            "Labels are two or more different values of one kind, as ['no', 'yes']; found "
+            f"{list(plain)!r}."
+        )
     if not any(importlib.import_module(CONVERTERS[name]).recognises(model) for name in NETWORKS):
         raise ArgumentError(
             f"{type(model).__name__} knows its labels itself, if it is a classifier. "
             "Leave `labels` out."
         )
-    return Labelled(model, tuple(labels))
+    return Labelled(model, plain)
 
 
 def converter_of(model: object) -> Converter:
@@ -108,8 +121,19 @@ def converter_of(model: object) -> Converter:
     kind = type(model)
     raise NotConvertibleError(
         f"{kind.__module__}.{kind.__qualname__}",
-        f"it is no model of {listed(list(CONVERTERS))}.",
+        f"it is no model of {listed(list(CONVERTERS))}, and no path of a model's file.",
     )
+
+
+def opened(model: Any, *, trust_pickle: bool = False) -> Any:
+    """The model in a file, or in an onnx.ModelProto; any other is given back as it is.
+
+    Raises what `files.opened` raises.
+    """
+    from sqlml.convert import ready_made
+
+    model = files.opened(model, trust_pickle=trust_pickle)
+    return ready_made.opened(model) if ready_made.recognises(model) else model
 
 
 def input_names(model: object) -> list[str] | None:
@@ -144,14 +168,15 @@ def _of_spark(model: object) -> bool:
 def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -> ScoringModel:
     """A trained model as a ScoringModel: ONNX bytes, signature, task, labels.
 
-    `model`: of a framework of `CONVERTERS`, or the path of a .keras file.
+    `model`: of a framework of `CONVERTERS`, an onnx.ModelProto, or the path of an .onnx or a
+    .keras file.
     `sample`: some rows of the training data without the target, as a pandas DataFrame, a
-    NumPy array, a pyarrow Table or a Spark DataFrame. `labels`: of a network that classifies, in
-    the order of its probabilities. Nothing is compared here: which
+    NumPy array, a pyarrow Table or a Spark DataFrame. `labels`: of a network or an ONNX
+    file that classifies, in the order of its probabilities. Nothing is compared here: which
     inputs take missing values is found by `sqlml.verify`, as part of `sqlml.publish`.
     Raises `NotConvertibleError`, which names the step and the reason, `SampleError`,
-    `ModelRejectedError` for a file that cannot be opened, and `ArgumentError` for labels of a
-    model that knows its own.
+    `ModelRejectedError` for a file that cannot be opened or is not safe, and `ArgumentError` for
+    labels of a model that knows its own.
 
     >>> from sklearn.linear_model import LinearRegression
     >>> import numpy as np

@@ -99,22 +99,26 @@ def scoring_model(
     dtype: Width,
     metadata: Mapping[str, Any],
     categories: Mapping[int, Sequence[Any]],
+    wire: Width | None = None,
+    unknown_is_refused: bool = False,
 ) -> ScoringModel:
     """The ScoringModel of a booster whose features are the sample's columns.
 
-    `categories`: by the number of a column, its values in the order of the model's codes.
+    `categories`: by the number of a column, its values in the order of the model's codes;
+    `unknown_is_refused`: whether the original raises for other ones.
+    `wire`: the width of the other inputs, where it is not the one in which the booster computes.
     """
     g = Graph()
     features: list[str] = []
     coded: dict[int, Categories] = {}
     for i, column in enumerate(sample.columns):
         if i not in categories:
-            features.append(g.input(f"in{i}", ELEMENT[dtype]))
+            features.append(g.input(f"in{i}", ELEMENT[wire or dtype]))
             continue
         codes = codes_of(type(model).__name__, column, categories[i])
         text = column.type == "STRING"
         coded[i] = Categories(g.input(f"in{i}", STRING if text else DOUBLE), codes, text)
-        features.append(code_column(g, coded[i], dtype))
+        features.append(code_column(g, coded[i], wire or dtype))
     scores = nodes(g, model, g.concat(features), coded)
     element = INT64 if scores.role == "label" else ELEMENT[dtype]
     g.output(scores.role, scores.tensor, element, None if scores.role == "label" else scores.width)
@@ -126,8 +130,15 @@ def scoring_model(
         onnx=onnx.SerializeToString(deterministic=True),
         signature=Signature(
             tuple(
-                Input(column.name, column.type, wire=wire_of(element))
-                for column, element in zip(sample.columns, g.inputs.values(), strict=True)
+                Input(
+                    column.name,
+                    column.type,
+                    wire=wire_of(element),
+                    categories=tuple(coded[i].codes) if unknown_is_refused and i in coded else None,
+                )
+                for i, (column, element) in enumerate(
+                    zip(sample.columns, g.inputs.values(), strict=True)
+                )
             ),
             outputs_of(scores.task, tensors, scores.labels),
         ),

@@ -17,14 +17,17 @@ from onnx import numpy_helper
 from sqlml.convert.graph import DOUBLE, INT64
 from sqlml.convert.links import ELEMENT
 from sqlml.errors import NotConvertibleError
+from sqlml.signature import MISSING_STRING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sqlml.convert.ensemble import Width
     from sqlml.convert.graph import Graph
     from sqlml.sample import Column
     from sqlml.signature import Category
+
+    Array = np.ndarray[Any, Any]
 
 HALF = 0.5
 """The threshold of a column of 0 and 1."""
@@ -57,7 +60,9 @@ class Split:
     """Codes."""
     members_right: bool
     missing_right: bool
-    """Where a row goes that has no value, or one without a code."""
+    """Where a row goes that has no value."""
+    unknown_right: bool
+    """Where a row goes whose value has no code."""
 
 
 class SplitColumns:
@@ -92,6 +97,17 @@ class SplitColumns:
         return g.columns(made, [stands[split] for split in self._places], len(stands))
 
 
+def members_of(words: Iterable[int]) -> frozenset[int]:
+    """The codes whose bits are set, in words of 32.
+
+    >>> sorted(members_of([5, 1]))
+    [0, 2, 32]
+    """
+    return frozenset(
+        32 * i + bit for i, word in enumerate(words) for bit in range(32) if int(word) >> bit & 1
+    )
+
+
 def codes_of(kind: str, column: Column, values: Sequence[Any]) -> dict[Category, int]:
     """The code of each value: its place among the values.
 
@@ -115,43 +131,52 @@ def codes_of(kind: str, column: Column, values: Sequence[Any]) -> dict[Category,
 
 def code_column(g: Graph, categories: Categories, dtype: Width) -> str:
     """[N, 1]: the codes, NaN for a missing value and for one without a code."""
-    found = _looked_up(g, categories, list(categories.codes.values()), np.nan)
+    found = looked_up(g, categories, list(categories.codes.values()), np.nan, np.nan)
     return found if ELEMENT[dtype] == DOUBLE else g.cast(found, ELEMENT[dtype])
 
 
-def _looked_up(g: Graph, categories: Categories, numbers: Sequence[float], default: float) -> str:
-    """[N, 1] of doubles: a number for each category, `default` for what is none."""
-    # An encoder has one key at least; the one of a feature without values finds nothing.
-    keys = list(categories.codes) or [""]
-    numbers = numbers or [default]
-    if not categories.text:
-        keys = [float(key or 0) for key in keys]
-    kind: Any = object if categories.text else np.float64
-    known = np.array(keys, dtype=kind)
+def looked_up(
+    g: Graph, categories: Categories, numbers: Sequence[float], missing: float, unknown: float
+) -> str:
+    """[N, 1] of doubles: a number for each category, for a missing value and for all else."""
+    values = np.array([*numbers, missing, unknown], np.float64)
+    if categories.text:
+        keys: Any = np.array([*categories.codes, MISSING_STRING], object)
+    else:
+        keys = np.array([*categories.codes, np.nan], np.float64)
     return g.node(
         "LabelEncoder",
         categories.tensor,
         domain="ai.onnx.ml",
-        keys_tensor=numpy_helper.from_array(known, "keys"),
-        values_tensor=numpy_helper.from_array(np.array(numbers, np.float64), "values"),
-        default_tensor=numpy_helper.from_array(np.array([default], np.float64), "default"),
+        keys_tensor=numpy_helper.from_array(keys, "keys"),
+        values_tensor=numpy_helper.from_array(values[:-1], "values"),
+        default_tensor=numpy_helper.from_array(values[-1:], "default"),
     )
 
 
 def _table(g: Graph, categories: Categories, splits: Sequence[Split], dtype: Width) -> str:
     """[N, splits]: each row's entries, picked from those of its category."""
     codes = list(categories.codes.values())
-    if (len(codes) + 1) * len(splits) > MOST_CELLS:
+    if (len(codes) + 2) * len(splits) > MOST_CELLS:
         raise NotConvertibleError(
             "Splits by category",
             f"one feature has {len(codes):,} categories in {len(splits):,} different splits.",
             "Train with fewer categories, or with smaller trees.",
         )
-    table = np.zeros((len(codes) + 1, len(splits)), dtype)
+    table = np.zeros((len(codes) + 2, len(splits)), dtype)
     for i, split in enumerate(splits):
         inside = np.array([code in split.members for code in codes], np.bool_)
-        table[:-1, i] = inside == split.members_right
-        table[-1, i] = split.missing_right
-    row = _looked_up(g, categories, list(range(len(codes))), len(codes))
+        table[:-2, i] = inside == split.members_right
+        table[-2:, i] = split.missing_right, split.unknown_right
+    return picked(g, categories, table)
+
+
+def picked(g: Graph, categories: Categories, table: Array) -> str:
+    """[N, columns]: the table's row at each category's place.
+
+    Its last two rows are for a missing value and for all else.
+    """
+    count = len(categories.codes)
+    row = looked_up(g, categories, list(range(count)), count, count + 1)
     row = g.node("Reshape", g.node("Cast", row, to=INT64), g.const([-1], "int64"))
     return g.node("Gather", g.const(table), row, axis=0)

@@ -1,7 +1,8 @@
 """Files that hold one model, each in a framework's own format: which are opened, and how.
 
-Most formats of models can run code when they are opened. `.keras` files are opened where they name
-nothing but Keras' own layers; `.pt2` files, parts of which PyTorch unpickles, by who trusts them.
+Most formats of models can run code when they are opened. ONNX is data; `.keras` files are opened
+where they name nothing but Keras' own layers; `.pt2` files, parts of which PyTorch unpickles, by
+who trusts them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ class Opener(Protocol):
 
 
 # By what a file's name ends in: the module that opens it, and what may be done instead of it.
-OPENED = {".keras": "sqlml.convert.keras.file", ".pt2": "sqlml.convert.torch.file"}
+OPENED = {
+    ".onnx": "sqlml.convert.ready_made.file",
+    ".keras": "sqlml.convert.keras.file",
+    ".pt2": "sqlml.convert.torch.file",
+}
 TRUSTED = (".pt2",)
 _KERAS = "Save the model as Keras 3 does: model.save('model.keras')."
 _PYTORCH = (
@@ -67,7 +72,9 @@ def opened(source: Any, *, trust_pickle: bool = False) -> Any:
         return source
     path = Path(source)
     if not path.exists():
-        raise ModelRejectedError(f"{source} is not there. Give the path of a file.")
+        raise ModelRejectedError(
+            f"{source} is not there. The path is one of the machine that publishes the model."
+        )
     kind = path.suffix.lower()
     if kind not in OPENED:
         reason, advice = INSTEAD.get(kind, INSTEAD[".pb"])

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 IR_VERSION = 10
 OPSETS = {"": 18, "ai.onnx.ml": 5}
 
+PASSES_FROM = 15
+"""The ONNX from which on there are all operators that passes over a finished graph add."""
+
 FLOAT, DOUBLE, INT64, BOOL, STRING = (
     onnx.TensorProto.FLOAT,
     onnx.TensorProto.DOUBLE,
@@ -194,12 +197,17 @@ class Graph:
         for node in self.nodes:
             _redirect(node, instead)
             source = node.input[0] if node.input else ""
-            idle = node.op_type == "Cast" and elements.get(source) == node.attribute[0].i
+            idle = node.op_type == "Cast" and elements.get(source) == _target(node)
             if idle and node.output[0] not in self._outputs:
                 instead[node.output[0]] = source
             else:
                 kept.append(node)
         self.nodes = kept
+
+
+def _target(cast: onnx.NodeProto) -> int | None:
+    """What a Cast makes: it may have other attributes too."""
+    return next((a.i for a in cast.attribute if a.name == "to"), None)
 
 
 def _redirect(node: onnx.NodeProto, instead: Mapping[str, str]) -> None:
@@ -280,11 +288,7 @@ def _narrow(nodes: list[onnx.NodeProto], inputs: dict[str, int]) -> None:
     """An input that is only ever cast to float becomes a float input: half the bytes to ship."""
     for name in inputs:
         readers = [n for n in nodes if name in _reads(n)]
-        casts = [
-            n
-            for n in readers
-            if n.op_type == "Cast" and n.attribute[0].name == "to" and n.attribute[0].i == FLOAT
-        ]
+        casts = [n for n in readers if n.op_type == "Cast" and _target(n) == FLOAT]
         if not readers or len(casts) < len(readers) or inputs[name] != DOUBLE:
             continue
         replaced = {cast.output[0] for cast in casts}
@@ -348,6 +352,11 @@ def _scaled(name: str, factor: Factor, initializers: dict[str, onnx.TensorProto]
 def _graph_outputs(node: onnx.NodeProto) -> list[str]:
     inner = [a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
     return [name for g in inner for child in g.node for name in _reads(child)]
+
+
+def opset(model: onnx.ModelProto) -> int:
+    """The version of the operators of ONNX itself; today's where a graph has none of them."""
+    return next((int(e.version) for e in model.opset_import if e.domain == ""), OPSETS[""])
 
 
 def wire_of(element: int) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlml.convert.categories import Categories, SplitColumns
     from sqlml.convert.ensemble import Tree
     from sqlml.convert.graph import Graph
+    from sqlml.convert.linear_trees import Line
     from sqlml.model import Label, ScoringModel
     from sqlml.sample import Sample
 
@@ -280,6 +281,7 @@ def _trees(
     """[N, outputs]: the sum of leaves."""
     from sqlml.convert.categories import SplitColumns
     from sqlml.convert.ensemble import ensemble_nodes
+    from sqlml.convert.linear_trees import LinearTree, linear_sum
 
     zeroed = _zeroed(source)
     splits = SplitColumns(source.features + len(zeroed))
@@ -293,18 +295,24 @@ def _trees(
         columns.append(_zeros_missing(g, x, list(zeroed)))
     if made := splits.tensor(g, categories, "float64"):
         columns.append(made)
-    total = g.fresh()
-    g.add(
-        ensemble_nodes(
-            trees,
-            mode="BRANCH_LEQ",
-            precision="float64",
-            input=g.concat(columns),
-            output=total,
-            n_outputs=source.outputs,
-            outputs_of_tree=[i % source.outputs for i in range(len(trees))],
+    matrix = g.concat(columns)
+    lines = [_lines(facts) for facts in source.trees]
+    if any(lines):
+        linear = [LinearTree(t, found) for t, found in zip(trees, lines, strict=True)]
+        total = linear_sum(g, linear, x, source.features, matrix, source.outputs)
+    else:
+        total = g.fresh()
+        g.add(
+            ensemble_nodes(
+                trees,
+                mode="BRANCH_LEQ",
+                precision="float64",
+                input=matrix,
+                output=total,
+                n_outputs=source.outputs,
+                outputs_of_tree=[i % source.outputs for i in range(len(trees))],
+            )
         )
-    )
     if not source.average:
         return total
     return g.node("Div", total, g.const(len(trees) // source.outputs, "float64"))
@@ -357,19 +365,33 @@ def _zeroed(source: _Source) -> dict[int, int]:
     return zeroed
 
 
+def _lines(facts: dict[str, str]) -> dict[int, Line]:
+    """By node of `_tree`, the linear functions in the leaves of a linear tree."""
+    from sqlml.convert.linear_trees import Line
+
+    if not int(facts.get("is_linear", 0)):
+        return {}
+    constants = [float(v) for v in facts["leaf_const"].split()]
+    features = iter(int(v) for v in facts["leaf_features"].split())
+    slopes = iter(float(v) for v in facts["leaf_coeff"].split())
+    counts = [int(v) for v in facts["num_features"].split()]
+    inner = len(constants) - 1
+    return {
+        inner + leaf: Line(
+            constant,
+            dict(zip(itertools.islice(features, n), itertools.islice(slopes, n), strict=True)),
+        )
+        for leaf, (constant, n) in enumerate(zip(constants, counts, strict=True))
+    }
+
+
 def _members(facts: dict[str, str]) -> list[frozenset[int]]:
     """The sets of codes of a tree's splits by category, from the bits of words of 32."""
+    from sqlml.convert.categories import members_of
+
     ends = [int(end) for end in facts.get("cat_boundaries", "").split()]
     words = [int(word) for word in facts.get("cat_threshold", "").split()]
-    return [
-        frozenset(
-            32 * i + bit
-            for i, word in enumerate(words[first:last])
-            for bit in range(32)
-            if word >> bit & 1
-        )
-        for first, last in itertools.pairwise(ends)
-    ]
+    return [members_of(words[first:last]) for first, last in itertools.pairwise(ends)]
 
 
 def _tree(
@@ -386,8 +408,6 @@ def _tree(
     from sqlml.convert.categories import HALF, Split
     from sqlml.convert.ensemble import Tree
 
-    if int(facts.get("is_linear", 0)):
-        raise NotConvertibleError(source.kind, "it has linear trees.", "Train without linear_tree.")
     leaf_value = np.array(facts["leaf_value"].split(), np.float64)
     leaves = len(leaf_value)
     inner = leaves - 1
@@ -407,7 +427,9 @@ def _tree(
     for node, (f, kind) in enumerate(zip(feature.tolist(), missing.tolist(), strict=True)):
         if decision[node] & _CATEGORICAL:
             members = sets[int(named[node])]
-            feature[node] = splits.place(Split(f, members, False, True))
+            feature[node] = splits.place(
+                Split(f, members, members_right=False, missing_right=True, unknown_right=True)
+            )
             threshold[node] = HALF
         elif kind == 1:
             feature[node] = zeroed[f]

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from sqlml.convert.graph import PASSES_FROM, opset
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -31,10 +33,12 @@ _SUMS: dict[str, tuple[str | None, str | None]] = {
 def stable(content: bytes) -> bytes:
     """The same graph with every sum along the last axis as a matrix product.
 
-    Sums along other axes, and of tensors of unknown rank, stay as they are: verify
-    compares bits in several orders of rows, and finds what this pass does not know.
+    Sums along other axes, of tensors of unknown rank and in graphs of old operators stay as they
+    are: verify compares bits in several orders of rows, and finds what this pass does not know.
     """
     model = onnx.load_from_string(content)
+    if opset(model) < PASSES_FROM:
+        return content
     ranks = _ranks(model)
     constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     for node in model.graph.node:

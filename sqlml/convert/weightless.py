@@ -13,6 +13,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from sqlml.convert.graph import PASSES_FROM, opset
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 def without_weightless(content: bytes) -> bytes:
     """The same graph, its products with a constant matrix without that one's rows of zeros."""
     model = onnx.load_from_string(content)
+    if opset(model) < PASSES_FROM:
+        return content
     constants = {t.name: t for t in model.graph.initializer}
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:

@@ -1,23 +1,28 @@
 """XGBoost → ONNX, from the booster's own JSON (https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html).
 
-XGBoost computes in float32: features are narrowed, a row goes left where `x < threshold`,
-NaN goes where the node says. Leaves are added to the base score in the order of the trees.
+XGBoost computes in float32: features are narrowed, a row goes left where `x < threshold`, or where
+its category is not in a set, and NaN goes where the node says. Leaves are added to the base score
+in the order of the trees. The JSON has the values of category columns in the order of their codes.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlml.errors import DependencyMissingError, NotConvertibleError
+from sqlml.errors import DependencyMissingError, NotConvertibleError, SampleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+
+    import pandas as pd
 
     from sqlml.convert import Answer
     from sqlml.convert.booster import Scores
+    from sqlml.convert.categories import Categories, SplitColumns
     from sqlml.convert.ensemble import Tree
     from sqlml.convert.graph import Graph
     from sqlml.model import ScoringModel
@@ -69,13 +74,15 @@ def recognises(model: object) -> bool:
 def convert(model: Any, sample: Sample) -> ScoringModel:
     """The booster as a ScoringModel of float32 inputs.
 
-    Raises `NotConvertibleError` for categorical features and for objectives whose link is
-    not known, `SampleError` where the sample's columns are not the model's features.
+    Raises `NotConvertibleError` for category columns whose values the model does not know and
+    for objectives whose link is not known, `SampleError` where the sample's columns are not the
+    model's features.
     """
     from sqlml.convert.booster import check_columns, scoring_model
 
     source = _read(model)
-    check_columns(source.kind, sample, source.names, source.features)
+    categories = _categories(source, sample)
+    check_columns(source.kind, sample, source.names, source.features, categories)
     import xgboost
 
     metadata = {
@@ -85,12 +92,17 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
         "versions": {"xgboost": xgboost.__version__},
     }
     return scoring_model(
-        lambda g, model, matrix, _: nodes(g, model, matrix), model, sample, "float32", metadata, {}
+        nodes, model, sample, "float32", metadata, categories, unknown_is_refused=True
     )
 
 
 def answer(model: Any, rows: Any) -> Answer:
-    """The model's own predict and predict_proba. XGBoost's DMatrix raises for infinity."""
+    """The model's own predict and predict_proba.
+
+    XGBoost's DMatrix raises for infinity, and for a category that training did not have. Up to
+    3.2 one that stands between known ones in their order passes for the next of these, by
+    mistake (src/encoder/ordinal.h): here it is refused, as later releases refuse it.
+    """
     import numpy as np
     import xgboost
 
@@ -98,6 +110,8 @@ def answer(model: Any, rows: Any) -> Answer:
 
     kind = type(model).__name__
     bare = isinstance(rows, np.ndarray)
+    if not bare and any(str(dtype) == "category" for dtype in rows.dtypes):
+        _refuse_unknown(_read(model), rows)
     if kind != "Booster":
         # XGBoost compares names where it can; an array has none, and `convert` counted.
         prediction = model.predict(rows, validate_features=not bare)
@@ -107,7 +121,12 @@ def answer(model: Any, rows: Any) -> Answer:
             prediction = prediction.argmax(axis=1)
         return Answer(prediction, model.predict_proba(rows, validate_features=not bare))
     source = _read(model)
-    matrix = xgboost.DMatrix(rows, feature_names=source.names if bare else None)
+    matrix = xgboost.DMatrix(
+        rows,
+        feature_names=source.names if bare else None,
+        feature_types=source.types if bare else None,
+        enable_categorical="c" in (source.types or ()),
+    )
     predicted = model.predict(matrix)
     if source.task == "regression":
         return Answer(predicted)
@@ -120,14 +139,26 @@ def answer(model: Any, rows: Any) -> Answer:
     return Answer((predicted > 0.5).astype(np.int64), np.stack([1 - predicted, predicted], axis=1))
 
 
-def nodes(g: Graph, model: Any, matrix: str) -> Scores:
-    """Add the model's nodes; `matrix` is [N, features] in float32."""
-    from sqlml.convert.booster import Scores, label_above
+def nodes(
+    g: Graph, model: Any, matrix: str, coded: Mapping[int, Categories] | None = None
+) -> Scores:
+    """Add the model's nodes; `matrix` is [N, features] in float32.
+
+    `coded`: by number, the features that were pandas category columns.
+    """
+    from sqlml.convert.booster import ONE_HOT, Scores, label_above
     from sqlml.convert.links import LINKS, two_columns
 
     source = _read(model)
+    if source.values and not coded:  # a step of a pipeline
+        raise NotConvertibleError(
+            source.kind, "it was trained on pandas category columns.", ONE_HOT
+        )
     x = _with_missing(g, source, matrix)
-    margin = _linear(g, source, x) if source.booster == "gblinear" else _trees(g, source, x)
+    if source.booster == "gblinear":
+        margin = _linear(g, source, x)
+    else:
+        margin = _trees(g, source, x, coded or {})
     if source.task == "classification" and source.objective == "binary:logitraw":
         # XGBClassifier.predict compares whatever its objective gives with one half.
         label = label_above(g, margin, 0.5, "float32")
@@ -156,6 +187,9 @@ class _Source:
     """One margin for each output."""
     features: int
     names: list[str] | None
+    types: list[str] | None
+    values: dict[int, list[bytes] | list[int]]
+    """By the number of a pandas category column, its values in the order of their codes."""
     missing: float
     iterations: int | None
     """How many boosting rounds predict uses; None for all."""
@@ -180,12 +214,6 @@ def _read(model: Any) -> _Source:
     to_margin, link = _OBJECTIVES[objective]
     task = _task(model, objective, outputs)
     names = learner["feature_names"] or None
-    if "c" in learner["feature_types"]:
-        from sqlml.convert.booster import ONE_HOT
-
-        where = learner["feature_types"].index("c")
-        name = names[where] if names else f"number {where}"
-        raise NotConvertibleError(kind, f"feature {name} is categorical.", ONE_HOT)
     gradient = learner["gradient_booster"]
     score = json.loads(facts["base_score"])
     scores = score if isinstance(score, list) else [score]  # a number before XGBoost 3.1
@@ -205,11 +233,110 @@ def _read(model: Any) -> _Source:
         base * (outputs if len(base) == 1 else 1),
         int(facts["num_feature"]),
         names,
+        learner["feature_types"] or None,
+        _values(gradient),
         _missing(model),
         # The estimators stop at the best round of early stopping, Booster.predict does not.
         _best(learner["attributes"]) if kind != "Booster" else None,
         gradient,
     )
+
+
+def _values(gradient: Mapping[str, Any]) -> dict[int, list[bytes] | list[int]]:
+    """The values of category columns, which models have since XGBoost 3.1.
+
+    Texts are bytes, as XGBoost has them: see `_as_xgboost_has_them`.
+    """
+    model = gradient["gbtree"]["model"] if "gbtree" in gradient else gradient["model"]
+    found: dict[int, list[bytes] | list[int]] = {}
+    for i, column in enumerate(model.get("cats", {}).get("enc", ())):
+        if "offsets" not in column:
+            found[i] = [int(value) for value in column["values"]]
+        elif column["offsets"]:
+            text = bytes(value & 0xFF for value in column["values"])
+            found[i] = [text[a:b] for a, b in itertools.pairwise(column["offsets"])]
+    return found
+
+
+def _categories(source: _Source, sample: Sample) -> dict[int, list[Any]]:
+    """By the number of a category column, its values in the order of the model's codes."""
+    found: dict[int, list[Any]] = {}
+    for i, column in enumerate(sample.columns[: source.features]):
+        known = source.values.get(i)
+        if known is None:
+            if column.categorical and "c" in (source.types or ())[i : i + 1]:
+                raise NotConvertibleError(
+                    source.kind,
+                    f"it does not know the values of the category column {column.name!r}.",
+                    "Train with XGBoost 3.1 or later.",
+                )
+            continue
+        if not column.categorical:
+            raise SampleError(
+                f"{source.kind} was trained on the pandas category column {column.name!r}, which "
+                f"is {column.type} in the sample. Give a sample of the training data."
+            )
+        if not math.isnan(source.missing):
+            raise NotConvertibleError(
+                source.kind,
+                f"it has category columns, and missing={source.missing:g} may be a code of theirs.",
+                "Train with missing=nan.",
+            )
+        found[i] = _named(source.kind, column.name, known, sample.frame[column.name])
+    return found
+
+
+def _named(
+    kind: str, name: str, known: list[bytes] | list[int], column: pd.Series[Any]
+) -> list[Any]:
+    """The values of a column in the order of the model's codes.
+
+    Texts other than ASCII are those of the sample, if it has all of them in the training's order.
+    """
+    if all(isinstance(value, int) for value in known):
+        return list(known)
+    if all(value.isascii() for value in known if isinstance(value, bytes)):
+        return [value.decode() for value in known if isinstance(value, bytes)]
+    values = [str(value) for value in column.cat.categories]
+    whole = [value.encode() for value in values]
+    if known not in (whole, _as_xgboost_has_them(values)) or len(set(known)) < len(known):
+        raise NotConvertibleError(
+            kind,
+            f"this version of XGBoost cuts names of categories that are not ASCII, and it cannot "
+            f"be told what those of column {name!r} were.",
+            "Give a sample with the category columns of the training, or rename the categories.",
+        )
+    return values
+
+
+def _as_xgboost_has_them(values: Sequence[str]) -> list[bytes]:
+    r"""Names of categories as XGBoost up to 3.2 cuts their bytes: at the places of characters.
+
+    See npstr_to_arrow_strarr in its _data_utils.py.
+
+    >>> _as_xgboost_has_them(["a", "é", "bc"])
+    [b'a', b'\xc3', b'\xa9b']
+    """
+    text = "".join(values)
+    whole = text.encode()[: len(text)]
+    ends = [0, *itertools.accumulate(len(value) for value in values)]
+    return [whole[a:b] for a, b in itertools.pairwise(ends)]
+
+
+def _refuse_unknown(source: _Source, rows: pd.DataFrame) -> None:
+    """Raise for a category that the model does not know."""
+    for i, known in source.values.items():
+        column = rows.iloc[:, i]
+        values = list(column.cat.categories)
+        used = set(column.cat.codes) - {-1}
+        names: Sequence[Any] = values
+        if known and isinstance(known[0], bytes):
+            whole = [str(value).encode() for value in values]
+            cut = _as_xgboost_has_them([str(value) for value in values])
+            names = [w if w in known else c for w, c in zip(whole, cut, strict=True)]
+        for code in used:
+            if names[code] not in known:
+                raise ValueError(f"Found a category not in the training set: {values[code]!r}")
 
 
 def _fitted(model: Any) -> Any:
@@ -271,8 +398,9 @@ def _with_missing(g: Graph, source: _Source, x: str) -> str:
     return g.node("Where", marked, g.const(math.nan, "float32"), x)
 
 
-def _trees(g: Graph, source: _Source, x: str) -> str:
+def _trees(g: Graph, source: _Source, x: str, coded: Mapping[int, Categories]) -> str:
     """[N, outputs]: base score and leaves."""
+    from sqlml.convert.categories import SplitColumns
     from sqlml.convert.ensemble import ensemble_nodes
 
     content = source.content
@@ -284,12 +412,19 @@ def _trees(g: Graph, source: _Source, x: str) -> str:
         trees, outputs_of_tree = trees[:used], outputs_of_tree[:used]
     margin = g.fresh()
     vector = any(int(tree["tree_param"]["size_leaf_vector"]) > 1 for tree in trees)
+    splits = SplitColumns(source.features)
+    read = [_tree(source, t, weights[i] if weights else 1.0, splits) for i, t in enumerate(trees)]
+
+    def categories(feature: int) -> Categories:
+        return coded.get(feature) or _numbered(g, x, feature, splits)
+
+    made = splits.tensor(g, categories, "float32")
     g.add(
         ensemble_nodes(
-            [_tree(source, t, weights[i] if weights else 1.0) for i, t in enumerate(trees)],
+            read,
             mode="BRANCH_LT",
             precision="float32",
-            input=x,
+            input=x if made is None else g.concat([x, made]),
             output=margin,
             n_outputs=source.outputs,
             base=source.base,
@@ -299,14 +434,26 @@ def _trees(g: Graph, source: _Source, x: str) -> str:
     return margin
 
 
-def _tree(source: _Source, tree: dict[str, Any], weight: float) -> Tree:
+def _numbered(g: Graph, x: str, feature: int, splits: SplitColumns) -> Categories:
+    """A feature whose numbers are the codes themselves, which XGBoost cuts towards zero."""
+    from sqlml.convert.categories import Categories
+    from sqlml.convert.graph import DOUBLE
+
+    column = g.node("Gather", x, g.const([feature], "int64"), axis=1)
+    # What is no code must stay apart from NaN, and be none of the set.
+    out = g.node("Less", column, g.const(0, "float32"))
+    cut = g.node("Where", out, g.const(-1, "float32"), g.node("Floor", column))
+    return Categories(
+        g.cast(cut, DOUBLE), {code: code for code in splits.members(feature)}, text=False
+    )
+
+
+def _tree(source: _Source, tree: dict[str, Any], weight: float, splits: SplitColumns) -> Tree:
     import numpy as np
 
-    from sqlml.convert.booster import ONE_HOT
+    from sqlml.convert.categories import HALF, Split
     from sqlml.convert.ensemble import Tree
 
-    if any(tree["split_type"]):
-        raise NotConvertibleError(source.kind, "a tree splits by category.", ONE_HOT)
     left = np.array(tree["left_children"], np.int64)
     right = np.array(tree["right_children"], np.int64)
     condition = np.array(tree["split_conditions"], np.float32)
@@ -323,12 +470,26 @@ def _tree(source: _Source, tree: dict[str, Any], weight: float) -> Tree:
             "this version of XGBoost writes multi_output_tree in another form.",
             "Train with multi_strategy='one_output_per_tree', or XGBoost 3.2.",
         )
+    feature = np.array(tree["split_indices"], np.int64)
+    threshold = condition.astype(np.float64)
+    default_left = np.array(tree["default_left"], np.bool_)
+    for node, first, size in zip(
+        tree["categories_nodes"],
+        tree["categories_segments"],
+        tree["categories_sizes"],
+        strict=True,
+    ):
+        # Mirrors common::Decision (src/common/categorical.h): the members of a set go right.
+        members = frozenset(tree["categories"][first : first + size])
+        missing_right = not default_left[node]
+        split = Split(int(feature[node]), members, True, missing_right, unknown_right=False)
+        feature[node], threshold[node] = splits.place(split), HALF
     return Tree(
-        np.array(tree["split_indices"], np.int64),
-        condition.astype(np.float64),
+        feature,
+        threshold,
         left,
         np.where(left < 0, -1, right),
-        np.array(tree["default_left"], np.bool_),
+        default_left,
         (value * np.float32(weight)).astype(np.float64),
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from sqlml.errors import ParityError
 
@@ -69,11 +71,34 @@ def differences(
             _numbers(name, targets[:, i], found[name], expected, bound)
             for i, name in enumerate(found)
         ]
+    if model.task == "other":
+        return _others(model, expected, found, bound)
     tie = _near_zero(answer.score, expected, bound) if model.task == "outlier_detection" else None
     compared = [_labels(answer.prediction, found["prediction"], expected, tie)]
     if "score" in found and answer.score is not None:
         score = _matrix(answer.score)[:, 0]
         compared.append(_numbers("score", score, found["score"], expected, bound))
+    return compared
+
+
+def _others(
+    model: ScoringModel, expected: Expected, found: Mapping[str, pa.Array], bound: float
+) -> list[Difference]:
+    """Every column of every output: floats within the bound, anything else equal."""
+    says = np.asarray(expected.answer.prediction)
+    _same_width("the outputs", says.shape[1], sum(t.width or 1 for t in model.tensors))
+    compared: list[Difference] = []
+    for tensor in model.tensors:
+        for place in range(tensor.width or 1):
+            column, values = says[:, len(compared)], found[tensor.name]
+            name = tensor.name
+            if tensor.width is not None:
+                name, values = f"{name}[{place}]", pc.list_element(values, place)
+            if tensor.type in ("FLOAT", "DOUBLE"):
+                compared.append(_numbers(name, column, values, expected, bound))
+            else:
+                exact = _labels(column, values, expected, None)
+                compared.append(dataclasses.replace(exact, output=name))
     return compared
 
 

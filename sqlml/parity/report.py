@@ -33,6 +33,8 @@ class WorstRow:
     """What the scoring path said; None where it gave NULL."""
     error: float
     """The difference as it was held against the bound; infinite for labels and NULLs."""
+    opinion: str = ""
+    """Whom ONNX's reference evaluator bears out, where the row differs and it can say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,11 @@ class ParityReport:
             if isinstance(worst.expected, str) and worst.expected.startswith("raises ")
             else f"says {_short(worst.expected)}"
         )
+        second = f"ONNX's reference evaluator {worst.opinion}. " if worst.opinion else ""
         raise ParityError(
             f"The converted model does not score like the original on {self.mismatches:,} of "
             f"{self.rows:,} rows; nothing was published. {worst.output}: the original {original}, "
-            f"the converted model says {_short(worst.found)} ({worst.kind}: {inputs}). "
+            f"the converted model says {_short(worst.found)} ({worst.kind}: {inputs}). {second}"
             "sqlml.verify(…).worst_rows has more rows; leave out or replace the step of the "
             "model that they point to.",
             self,

@@ -22,6 +22,7 @@ from sqlml.parity.compare import Difference, Expected, differences
 from sqlml.parity.domain import accepting, freed, probed, rejected
 from sqlml.parity.edges import Edges
 from sqlml.parity.limits import limited
+from sqlml.parity.opinion import opinion, second_opinion
 from sqlml.parity.original import Group, Original, Outcome, by_dtypes, whole
 from sqlml.parity.provenance import facts_of
 from sqlml.parity.report import ParityReport, WorstRow
@@ -50,7 +51,8 @@ ORDERED_ROWS = 500
 
 _LIBRARIES = (
     "sqlml", "numpy", "pandas", "pyarrow", "onnx", "onnxruntime", "scikit-learn", "scipy",
-    "xgboost", "lightgbm", "skl2onnx", "torch", "keras", "tensorflow",
+    "xgboost", "lightgbm", "catboost", "skl2onnx", "torch", "keras", "tensorflow",
+    "statsmodels", "patsy",
 )  # fmt: skip
 
 
@@ -148,7 +150,8 @@ def _report(
     in_group = np.concatenate([np.arange(n) for n in sizes])
     bound = BOUNDS[model.precision]
     expected = _expected(outcomes, of_row)
-    results = raw_results(model, _columns(model, outcomes))
+    columns = _columns(model, outcomes)
+    results = raw_results(model, columns)
     compared = _compared(model, expected, results, bound)
     compared.append(_all_or_nothing(len(of_row), unsteady, "score", _ANY_BATCH))
 
@@ -156,11 +159,13 @@ def _report(
     wrong = severity > 1
     numbers = [d for d in compared if not d.is_label]
     labels = [d for d in compared if d.is_label]
-    worst = [
-        _worst_row(compared, outcomes[of_row[row]], int(row), int(in_group[row]))
-        for row in np.argsort(-severity, kind="stable")[:WORST_ROWS]
-        if severity[row] > 0
-    ]
+    shown = [int(r) for r in np.argsort(-severity, kind="stable")[:WORST_ROWS] if severity[r] > 0]
+    worst = [_worst_row(compared, outcomes[of_row[row]], row, int(in_group[row])) for row in shown]
+    if differing := [row for row in shown if wrong[row]]:  # these come first
+        asked = second_opinion(model, expected, columns, differing, bound)
+        worst[: len(differing)] = [
+            _with_opinion(w, asked, place, bound) for place, w in enumerate(worst[: len(differing)])
+        ]
     inputs = model.signature.inputs
     return ParityReport(
         rows=len(of_row),
@@ -281,6 +286,13 @@ def _worst_row(
         found=worst.found(row),
         error=float(worst.absolute[row]),
     )
+
+
+def _with_opinion(
+    worst: WorstRow, asked: Mapping[str, Difference], place: int, bound: float
+) -> WorstRow:
+    of_output = asked.get(worst.output.partition(" (backend ")[0])
+    return dataclasses.replace(worst, opinion=opinion(worst.found, of_output, place, bound))
 
 
 def _largest_finite(errors: Sequence[np.ndarray[Any, Any]]) -> float:

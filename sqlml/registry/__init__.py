@@ -25,7 +25,7 @@ from sqlml.registry.lookup import (
     resolve,
     versions,
 )
-from sqlml.registry.source import input_example, open_source
+from sqlml.registry.source import input_example, open_source, sample_of_source
 from sqlml.registry.storage import load, parity, read
 from sqlml.registry.writing import check_name, drop, log, set_alias, unset_alias
 
@@ -45,6 +45,7 @@ __all__ = [
     "read",
     "registry_uri",
     "resolve",
+    "sample_of_source",
     "set_alias",
     "unset_alias",
     "versions",

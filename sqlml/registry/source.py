@@ -14,6 +14,7 @@ from sqlml.errors import (
     ModelRejectedError,
     NotConvertibleError,
     ReferenceNotAllowedError,
+    SampleError,
     listed,
 )
 from sqlml.registry.lookup import asked
@@ -30,8 +31,13 @@ _logger = logging.getLogger("sqlml.registry")
 
 # MLflow's flavors with a converter here, and the package whose classes it may name where
 # nothing has to be trusted. A sklearn flavor is pickled, or in skops' format, whose list
-# of trusted types the model file brings along.
-FLAVORS = {"xgboost": "xgboost.", "lightgbm": "lightgbm.basic.Booster", "sklearn": None}
+# of trusted types the model file brings along; a statsmodels flavor is pickled.
+FLAVORS = {
+    "xgboost": "xgboost.",
+    "lightgbm": "lightgbm.basic.Booster",
+    "sklearn": None,
+    "statsmodels": None,
+}
 
 _SOURCE = re.compile(r"(runs|models):/[A-Za-z0-9_][A-Za-z0-9_.@ \-]*(/[A-Za-z0-9_.@ \-]+)*")
 
@@ -48,12 +54,6 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
 
         >>> model = open_source("runs:/4f2ab1/model", trust_pickle=True)  # doctest: +SKIP
     """
-    if source.lower().endswith(".onnx"):
-        raise NotConvertibleError(
-            source,
-            "ready-made ONNX files are not taken yet.",
-            "Publish the model that it was made from: sqlml.publish(model, …).",
-        )
     if not _SOURCE.fullmatch(source) or ".." in source:
         raise ReferenceNotAllowedError(source)
     found = _flavors(source)
@@ -106,6 +106,20 @@ def input_example(source: str) -> pd.DataFrame | np.ndarray[Any, Any] | None:
             return None
     table = isinstance(found, pd.DataFrame) or (isinstance(found, np.ndarray) and found.ndim == 2)
     return found if table else None
+
+
+def sample_of_source(source: str, instead: str) -> pd.DataFrame | np.ndarray[Any, Any]:
+    """The example rows that a model was logged with, where nobody gave a sample.
+
+    Raises `SampleError` where there are none; `instead` is how to give one.
+    """
+    found = input_example(source)
+    if found is None:
+        raise SampleError(
+            f"{source} comes without an input example. Give some hundred rows of "
+            f"the training data: {instead}."
+        )
+    return found
 
 
 def _example(source: str, directory: str) -> tuple[Any, Path] | None:

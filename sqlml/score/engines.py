@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     Vector = np.ndarray[Any, Any]
 
-# Each module has one class, Engine. A backend that works in Python joins by a row here.
-ENGINES = {"onnx": ".onnxruntime", "trees": ".trees"}
+# Each module has one class, Engine. A backend that works in Python joins by a row here;
+# `reference` is none, and only `parity` asks it.
+ENGINES = {"onnx": ".onnxruntime", "trees": ".trees", "reference": ".reference"}
 
 
 class Engine(Protocol):

@@ -26,29 +26,37 @@ ROW_BLOCK = 16
 _INEXACT = ["MatMulScaleFusion"]
 
 
+def session(onnx: bytes) -> Any:
+    """An InferenceSession with Spark's manner: a task is one thread, and none of ours spins.
+
+    Raises `ModelRejectedError` for what ONNX Runtime does not load.
+    """
+    # A model must not choose its own session settings.
+    os.environ.pop("ORT_LOAD_CONFIG_FROM_MODEL", None)
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(
+            onnx,
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=_INEXACT,
+        )
+    except Exception as error:  # onnxruntime raises several unrelated types here
+        raise ModelRejectedError(f"ONNX Runtime cannot load the model: {error}") from error
+
+
 class Graph:
-    """An InferenceSession with Spark's manner: a task is one thread, and none of ours spins."""
+    """An InferenceSession as every row is scored in it."""
 
     def __init__(self, onnx: bytes, outputs: Sequence[str]) -> None:
-        # A model must not choose its own session settings.
-        os.environ.pop("ORT_LOAD_CONFIG_FROM_MODEL", None)
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session = ort.InferenceSession(
-                onnx,
-                options,
-                providers=["CPUExecutionProvider"],
-                disabled_optimizers=_INEXACT,
-            )
-        except Exception as error:  # onnxruntime raises several unrelated types here
-            raise ModelRejectedError(f"ONNX Runtime cannot load the model: {error}") from error
+        self._session = session(onnx)
         self._inputs = [i.name for i in self._session.get_inputs()]
         self._outputs = list(outputs)
 

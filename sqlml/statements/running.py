@@ -12,7 +12,6 @@ from sqlml.errors import (
     ModelNotFoundError,
     ModelRejectedError,
     ReferenceNotAllowedError,
-    SampleError,
     VersionNotFoundError,
 )
 from sqlml.model import ModelReference
@@ -127,12 +126,7 @@ def _publish(
     if command.sample is not None:
         sample = read_table(command.sample)
     else:
-        sample = registry.input_example(command.source)
-    if sample is None:
-        raise SampleError(
-            f"{command.source} comes without an input example. Give some hundred rows of "
-            "the training data: WITH (sample = 'your_table')."
-        )
+        sample = registry.sample_of_source(command.source, "WITH (sample = 'your_table')")
     published = publish(
         model, command.name, sample=sample, alias=alias, description=command.description
     )

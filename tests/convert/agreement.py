@@ -31,7 +31,9 @@ def scores(model: ScoringModel, frame: pd.DataFrame) -> dict[str, np.ndarray[Any
     """What the graph gives, by output."""
     inputs = model.signature.inputs
     feed = {
-        f"in{i}": frame.iloc[:, i].to_numpy().astype(np.dtype(SCALARS[x.wire].arrow))[:, None]
+        f"in{i}": frame.iloc[:, i]
+        .to_numpy()
+        .astype(object if x.wire == "STRING" else np.dtype(SCALARS[x.wire].arrow))[:, None]
         for i, x in enumerate(inputs)
     }
     names = [t.name for t in model.tensors]

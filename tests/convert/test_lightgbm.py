@@ -323,9 +323,38 @@ def test_categories_of_another_type_than_the_samples_are_refused():
         convert(model, sample=with_words(values=CODE))
 
 
-def test_linear_trees_are_refused():
-    with pytest.raises(NotConvertibleError, match="linear_tree"):
-        convert(Regressor(linear_tree=True).fit(X, NUMBER), sample=X)
+@pytest.mark.parametrize("rows", [X, GAPS], ids=["numbers", "gaps"])
+def test_lines_in_leaves(rows):
+    for objective, y in (("regression", NUMBER), ("poisson", POSITIVE), ("quantile", NUMBER)):
+        model = Regressor(linear_tree=True, objective=objective).fit(rows, y)
+        assert "is_linear=1" in model.booster_.model_to_string()
+        assert_agrees(model, rows)
+
+
+def test_lines_in_leaves_of_several_classes():
+    assert_agrees(Classifier(linear_tree=True).fit(GAPS, THREE), GAPS)
+
+
+@pytest.mark.parametrize("options", [{}, {"use_missing": False}], ids=str)
+def test_lines_of_missing_and_of_infinite_features(options):
+    rows = np.where(np.isnan(GAPS), GAPS, ZEROS)
+    model = Regressor(linear_tree=True, **options).fit(rows, NUMBER)
+    strange = rng.choice([np.nan, np.inf, -np.inf, 0.0, 1e300, -1e300], X.shape)
+    report = sqlml.verify(convert(model, sample=rows), model, rows)
+    assert report.ok, report
+    more = np.where(rng.random(X.shape) < 0.2, strange, rows)
+    with np.errstate(all="ignore"):
+        expected = model.predict(more)
+    found = scores(convert(model, sample=rows), pd.DataFrame(more))["prediction"].ravel()
+    assert np.isnan(expected).any()
+    assert np.isinf(expected).any()
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_lines_beside_categories():
+    rows = with_words(GAPS)
+    model = Sets(linear_tree=True).fit(rows, BY_CODE)
+    assert sqlml.verify(convert(model, sample=rows), model, rows).ok
 
 
 def squared(y, prediction):

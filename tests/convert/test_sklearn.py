@@ -315,8 +315,12 @@ CLASSIFIERS = [
                                 passthrough=True),
     calibration.CalibratedClassifierCV(svm.LinearSVC(), cv=3),
     calibration.CalibratedClassifierCV(naive_bayes.GaussianNB(), method="isotonic", cv=3),
+    calibration.CalibratedClassifierCV(svm.LinearSVC(), method="temperature", cv=3),
+    calibration.CalibratedClassifierCV(naive_bayes.GaussianNB(), method="temperature", cv=3),
     multiclass.OneVsRestClassifier(svm.LinearSVC()), multiclass.OneVsOneClassifier(svm.LinearSVC()),
     multiclass.OneVsRestClassifier(ensemble.RandomForestClassifier(5, random_state=0)),
+    multiclass.OutputCodeClassifier(svm.LinearSVC(), code_size=2, random_state=0),
+    multiclass.OutputCodeClassifier(naive_bayes.GaussianNB(), code_size=2, random_state=0),
     model_selection.GridSearchCV(logistic(), {"C": [0.1, 1]}),
 ]  # fmt: skip
 
@@ -500,8 +504,6 @@ REFUSALS = [
         "FunctionTransformer(<lambda>)",
         "Python code",
     ),
-    (ensemble.HistGradientBoostingClassifier(max_iter=2), X.astype({"home.dest": "category"}),
-     "HistGradientBoostingClassifier", "categories"),
     (neighbors.RadiusNeighborsClassifier(9.0), X[NUMBERS], "RadiusNeighborsClassifier", "outlier"),
     (neighbors.NearestCentroid(), X[NUMBERS], "NearestCentroid", "no conversion"),
     (ensemble.GradientBoostingClassifier(init=logistic(), n_estimators=2), X[NUMBERS],
@@ -531,6 +533,12 @@ def test_a_class_of_ones_own_is_not_taken_for_its_base():
     model = fitted(Doubled(), logistic(), rows=X[NUMBERS])
     with pytest.raises(NotConvertibleError, match="Doubled"):
         convert(model, sample=X[NUMBERS])
+
+
+def test_a_wrapper_of_flaml_says_where_the_estimator_is():
+    kind = type("AutoML", (linear_model.LogisticRegression,), {"__module__": "flaml.automl"})
+    with pytest.raises(NotConvertibleError, match=r"Publish automl\.model\.estimator"):
+        convert(kind().fit(X[NUMBERS], YES), sample=X[NUMBERS])
 
 
 def test_a_row_scores_alone_as_in_its_batch():

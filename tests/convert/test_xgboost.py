@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import numpy as np
@@ -266,12 +267,89 @@ def test_text_is_an_error_of_the_sample():
         convert(Regressor().fit(X, NUMBER), sample=frame().assign(a="x"))
 
 
-def test_categories_are_refused():
-    rows = frame().assign(a=pd.Categorical(np.where(BINARY, "u", "v")))
-    model = Regressor(enable_categorical=True).fit(rows, NUMBER)
-    for source, sample in ((model, rows), (model.get_booster(), frame())):
-        with pytest.raises(NotConvertibleError, match=r"categorical.*One-hot"):
-            convert(source, sample=sample)
+CODE = rng.integers(0, 6, len(X))
+BY_CODE = np.array([5, 0, 3, 1, 4, 2])[CODE] + X[:, 1]
+TEXTS = np.array(["", "nan", "gross", "x", "y", "z"])
+UMLAUTS = np.array(["", "nan", "größte", "x", "ÿ", "東京"])
+
+
+def with_categories(values, **options):
+    return frame().assign(a=pd.Categorical(values, **options))
+
+
+@pytest.mark.parametrize("onehot", [1, 10], ids=["sets", "one by one"])
+@pytest.mark.parametrize("values", [TEXTS, UMLAUTS, np.array([40, -1, 7, 3, 12, 0])], ids=str)
+def test_categories_of_pandas_are_inputs_of_their_own_type(values, onehot):
+    rows = with_categories(values[CODE])
+    model = Regressor(enable_categorical=True, max_cat_to_onehot=onehot).fit(rows, BY_CODE)
+    kind = "BIGINT" if values.dtype.kind == "i" else "STRING"
+    for source in (model, model.get_booster()):
+        converted = convert(source, sample=rows)
+        assert [x.type for x in converted.signature.inputs] == [kind, *["FLOAT"] * 3]
+        assert set(converted.signature.inputs[0].categories) == set(values.tolist())
+        report = sqlml.verify(converted, source, rows)
+        assert report.ok, report
+        assert report.rejected["a"] == ("unknown values",)
+
+
+def test_the_order_of_categories_is_that_of_training():
+    model = Regressor(enable_categorical=True).fit(with_categories(TEXTS[CODE]), BY_CODE)
+    turned = with_categories(TEXTS[CODE], categories=TEXTS[::-1])
+    few = with_categories(TEXTS[CODE]).query("a in ['x', 'y']")
+    few["a"] = few["a"].cat.remove_unused_categories()
+    shas = {convert(model, sample=rows).sha256 for rows in (turned, few)}
+    assert shas == {convert(model, sample=with_categories(TEXTS[CODE])).sha256}
+
+
+def test_categories_that_xgboost_cut_and_that_are_not_in_order_are_refused():
+    model = Regressor(enable_categorical=True).fit(with_categories(UMLAUTS[CODE]), BY_CODE)
+    with pytest.raises(NotConvertibleError, match=r"'a'.*Give a sample"):
+        convert(model, sample=with_categories(UMLAUTS[CODE], categories=UMLAUTS[::-1]))
+
+
+def test_names_that_xgboost_cut_to_the_same_are_refused():
+    assert converter._as_xgboost_has_them(["éé", "éb"]) == [b"\xc3\xa9", b"\xc3\xa9"]
+    rows = with_categories(np.array(["éé", "éb"])[CODE % 2], categories=["éé", "éb"])
+    model = Regressor(enable_categorical=True).fit(rows, BY_CODE)
+    with pytest.raises(NotConvertibleError, match=r"rename the categories"):
+        convert(model, sample=rows)
+
+
+def test_numbers_that_are_categories_are_cut_towards_zero():
+    rows = np.c_[CODE.astype(np.float32), X[:, 1:]]
+    model = Regressor(feature_types=["c", "q", "q", "q"], enable_categorical=True)
+    model.fit(rows, BY_CODE)
+    assert "categories_nodes" in model.get_booster().save_raw("json").decode()
+    strange = [np.nan, -0.0, -0.5, -1.0, -1.5, 2.5, 5.999, 6.0, 31.0, 64.0, 1e30]
+    more = np.tile(rows[:1], (len(strange) * 6, 1))
+    more[:, 0] = np.repeat(strange, 6)
+    more[:, 1:] = X[: len(more), 1:]
+    assert_agrees(model, np.r_[rows, more].astype(np.float32), sample=rows)
+
+
+def test_a_marker_of_missing_values_beside_categories_is_refused():
+    rows = with_categories(TEXTS[CODE])
+    model = Regressor(enable_categorical=True, missing=0.0).fit(rows, BY_CODE)
+    with pytest.raises(NotConvertibleError, match="missing=0 may be a code"):
+        convert(model, sample=rows)
+
+
+def test_category_columns_other_than_in_training_are_an_error_of_the_sample():
+    model = Regressor(enable_categorical=True).fit(with_categories(TEXTS[CODE]), BY_CODE)
+    with pytest.raises(SampleError, match="trained on the pandas category column 'a'"):
+        convert(model.get_booster(), sample=frame())
+    with pytest.raises(NotConvertibleError, match="'a' is categorical"):
+        convert(Regressor().fit(frame(), NUMBER), sample=with_categories(TEXTS[CODE]))
+
+
+def test_categories_of_a_model_that_has_no_values_are_refused():
+    rows = with_categories(TEXTS[CODE])
+    model = Regressor(enable_categorical=True).fit(rows, BY_CODE)
+    facts = json.loads(model.get_booster().save_raw("json"))
+    del facts["learner"]["gradient_booster"]["model"]["cats"]  # as before XGBoost 3.1
+    bare = xgb.Booster(model_file=bytearray(json.dumps(facts).encode()))
+    with pytest.raises(NotConvertibleError, match=r"'a'.*XGBoost 3\.1"):
+        convert(bare, sample=rows)
 
 
 def squared(y, prediction):

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
+from onnx import helper
 
 import sqlml
 from sqlml import registry
@@ -139,7 +141,7 @@ def test_an_example_that_is_no_table_is_none(sql, booster, name):
         info.saved_input_example_info = {"artifact_path": "e.json", "type": "json_object"}
         info.save(str(home / "MLmodel"))
         (home / "e.json").write_text(content)
-        with pytest.raises(SampleError, match="without an input example"):
+        with pytest.raises(SampleError, match="comes without an input example"):
             sql(f"CREATE MODEL {name} FROM '{logged.model_uri}'")
 
 
@@ -362,3 +364,40 @@ def test_dropping_keeps_the_run_and_its_files(sql, source, name):
     sql(f"DROP MODEL {name}")
     assert mlflow.get_run(version.run_id).info.status == "FINISHED"
     assert (Path(mlflow.artifacts.download_artifacts(version.source)) / "model.onnx").exists()
+
+
+def test_an_onnx_file_is_published_by_its_path(sql, booster, rows, name, tmp_path):
+    """A file has no example rows: the sample is a table."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(sqlml.convert(booster, sample=rows).onnx)
+    with pytest.raises(SampleError, match=r"WITH \(sample = 'your_table'\)"):
+        sql(f"CREATE MODEL {name} FROM '{path}'")
+
+    onnx.save(_one_input(path), path)
+    (row,) = sql(f"CREATE MODEL {name} FROM '{path}' WITH (sample = 'customers')")
+    assert row["task"] == "regression"
+
+
+def _one_input(path):
+    """The graph of a file with all columns in one tensor, as other converters write it."""
+    model = onnx.load(path)
+    names = [i.name for i in model.graph.input]
+    del model.graph.input[:]
+    model.graph.input.append(
+        helper.make_tensor_value_info("X", onnx.TensorProto.FLOAT, ["N", len(names)])
+    )
+    parts = helper.make_node("Split", ["X"], names, axis=1, num_outputs=len(names))
+    model.graph.node.insert(0, parts)
+    return model
+
+
+@pytest.mark.parametrize("source", ["/nowhere/model.onnx", "nowhere.ONNX"])
+def test_an_onnx_file_that_is_not_there_is_said(sql, source, name):
+    with pytest.raises(ModelRejectedError, match="is not there"):
+        sql(f"CREATE MODEL {name} FROM '{source}' WITH (sample = 'customers')")
+
+
+@pytest.mark.parametrize("source", ["http://host/model.onnx", "dbfs:/m.onnx", "file:///m.onnx"])
+def test_an_onnx_file_elsewhere_is_not_fetched(sql, source, name):
+    with pytest.raises(ReferenceNotAllowedError):
+        sql(f"CREATE MODEL {name} FROM '{source}' WITH (sample = 'customers')")

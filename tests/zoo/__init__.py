@@ -6,12 +6,15 @@ must not be published. There is no third kind: a case moves when a converter is 
 
 from .boosters import LIGHTGBM, XGBOOST
 from .case import Answer, Case, Fitted
+from .catboost_models import CATBOOST
 from .keras_models import KERAS, KERAS_REFUSED
+from .onnx_models import ONNX
 from .refused import REFUSED as OTHERS_REFUSED
 from .sklearn_estimators import ESTIMATORS
 from .sklearn_pipelines import PIPELINES
 from .sklearn_trees import COMBINED, TREES
 from .spark_ml import SPARK_ML, SPARK_ML_REFUSED
+from .statsmodels_results import STATSMODELS, STATSMODELS_REFUSED
 from .torch_models import TORCH, TORCH_REFUSED
 
 ZOO: tuple[Case, ...] = (
@@ -21,12 +24,16 @@ ZOO: tuple[Case, ...] = (
     *PIPELINES,
     *XGBOOST,
     *LIGHTGBM,
+    *CATBOOST,
+    *ONNX,
+    *STATSMODELS,
     *SPARK_ML,
     *TORCH,
     *KERAS,
 )
 REFUSED: tuple[Case, ...] = (
     *OTHERS_REFUSED,
+    *STATSMODELS_REFUSED,
     *SPARK_ML_REFUSED,
     *TORCH_REFUSED,
     *KERAS_REFUSED,

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from . import data
-from .case import Answer, Case, trained
+from .case import Answer, Case, ask_estimator, trained
 
 gaps = partial(data.numbers, missing=0.2)
 coarse = partial(data.numbers, decimals=1)
@@ -26,6 +26,8 @@ lgb_names = partial(data.numbers, names=("home.dest", "age", "größe", "país",
 customers_with_gaps = partial(data.customers, missing=0.15)
 categories = partial(data.customers, category=True)
 categories_with_gaps = partial(data.customers, category=True, missing=0.15)
+
+grades = partial(data.grades, whole=True)
 
 
 def squared(y: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -80,6 +82,25 @@ def xgb_train_until_worse(_: Any, X: Any, y: Any) -> xgb.Booster:
         early_stopping_rounds=3,
         verbose_eval=False,
     )
+
+
+def ask_known(table: data.Table) -> Any:
+    """XGBoost's answer, which refuses categories that training did not have.
+
+    Its 3.2 refuses those that stand behind all others, and takes the rest for their neighbours.
+    """
+    known = {
+        name: set(column.cat.categories)
+        for name, column in table(400, 7).items()
+        if hasattr(column, "cat")
+    }
+
+    def answer(model: Any, rows: Any) -> Answer:
+        for name, values in known.items():
+            assert set(rows[name].dropna()) <= values, "an unknown category"
+        return ask_estimator(model, rows)
+
+    return answer
 
 
 def ask_xgb(booster: xgb.Booster, rows: Any) -> Answer:
@@ -237,6 +258,45 @@ XGBOOST = (
         why="C17: a marker means a missing value, and so does NaN",
     ),
     Case(
+        "xgboost-categories",
+        trained(
+            partial(XC, enable_categorical=True),
+            categories,
+            data.zero_one,
+            ask=ask_known(categories),
+        ),
+        why="C9: categories are text in SQL and codes in the model; unseen ones are refused",
+    ),
+    Case(
+        "xgboost-categories-missing",
+        trained(
+            partial(XC, enable_categorical=True, max_cat_to_onehot=1),
+            categories_with_gaps,
+            data.zero_one_two,
+            ask=ask_known(categories_with_gaps),
+        ),
+        why="C9: a missing category goes where the node says, another one left",
+    ),
+    Case(
+        "xgboost-categories-of-numbers",
+        trained(
+            partial(XR, enable_categorical=True, max_cat_to_onehot=1, booster="dart"),
+            grades,
+            data.number,
+            ask=ask_known(grades),
+        ),
+        why="C9: categories are whole numbers, and their codes are others",
+    ),
+    Case(
+        "xgboost-coded-categories",
+        trained(
+            partial(XR, feature_types=["c", "q", "c", "q"], enable_categorical=True),
+            data.positives,
+            data.number,
+        ),
+        why="C9: the sets of categories were read as thresholds; a number is its own code",
+    ),
+    Case(
         "xgboost-customers",
         trained(lambda: make_pipeline(one_hot(), XC()), customers_with_gaps, data.zero_one),
         why="one-hot columns are sparse: a zero is a missing value there",
@@ -318,6 +378,20 @@ LIGHTGBM = (
         "lightgbm-zero-as-missing",
         trained(partial(LR, zero_as_missing=True), data.much_zero, data.number),
         why="C8: zeros took the way of numbers",
+    ),
+    Case(
+        "lightgbm-linear-tree",
+        trained(partial(LR, linear_tree=True), gaps, data.number),
+        why="C8: the linear models in the leaves were left out",
+    ),
+    Case(
+        "lightgbm-linear-tree-three",
+        trained(
+            partial(LC, linear_tree=True, linear_lambda=0.1, **SETS),
+            categories_with_gaps,
+            data.three,
+        ),
+        why="C8: a sum of lines for each class, and splits by category above them",
     ),
     Case(
         "lightgbm-categories",

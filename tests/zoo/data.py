@@ -107,10 +107,15 @@ def customers(
     return frame
 
 
-def grades(n: int, seed: int) -> pd.DataFrame:
-    """Categories that are whole numbers, booleans and fractions, beside a number."""
+def positives(n: int, seed: int) -> pd.DataFrame:
+    """Whole numbers from 0 on, which may be codes of categories."""
+    return counts(n, seed).abs()
+
+
+def grades(n: int, seed: int, *, whole: bool = False) -> pd.DataFrame:
+    """Categories that are whole numbers, and without `whole` others, beside a number."""
     rng = np.random.default_rng(seed)
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "amount": rng.normal(size=n),
             "grade": pd.Categorical(rng.choice([40, -1, 7, 3, 12], n)),
@@ -118,6 +123,7 @@ def grades(n: int, seed: int) -> pd.DataFrame:
             "rate": pd.Categorical(rng.choice([0.5, 2.25, 1.5, -3.0], n)),
         }
     )
+    return frame[["amount", "grade"]] if whole else frame
 
 
 def reviews(n: int, seed: int) -> pd.DataFrame:
@@ -253,7 +259,9 @@ def _column(values: list[Any], dtype: Any) -> pd.Series:
     if isinstance(dtype, pd.CategoricalDtype):
         there = [None if pd.isna(v) else v for v in values]
         new = [v for v in dict.fromkeys(there) if v is not None and v not in dtype.categories]
-        return pd.Series(pd.Categorical(there, categories=[*dtype.categories, *new]))
+        kind = dtype.categories.dtype  # a row of numbers only has whole ones as floats
+        known = pd.Index([*dtype.categories, *new], dtype=kind)
+        return pd.Series(pd.Categorical(there, categories=known))
     if dtype.kind in "iu":
         return pd.Series(values, dtype=dtype.name.replace("int", "Int").replace("uI", "UI"))
     if dtype.kind == "b":

@@ -10,20 +10,20 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     GradientBoostingRegressor,
-    HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.multioutput import MultiOutputClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, RadiusNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from . import data
-from .boosters import LC, LR, XC, categories
+from .boosters import LC, XC
 from .case import Case, trained
+from .catboost_models import CC, CR
 
 
 def two_labels(z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -58,21 +58,15 @@ def logistic(y: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return p - y, p * (1 - p)
 
 
+class HalfLogistic:
+    """An objective in the form of CatBoost's."""
+
+    def calc_ders_range(self, approxes: Any, targets: Any, weights: Any) -> list[Any]:
+        p = 1 / (1 + np.exp(-np.array(approxes)))
+        return list(zip((np.array(targets) - p).tolist(), (-p * (1 - p)).tolist(), strict=True))
+
+
 REFUSED = (
-    Case(
-        "sklearn-hgb-categories",
-        trained(
-            lambda: HistGradientBoostingClassifier(max_iter=20, categorical_features=[0, 2]),
-            partial(data.counts, most=6),
-            data.yes_no,
-        ),
-        why="C6: the sets of categories were read as thresholds",
-    ),
-    Case(
-        "sklearn-hgb-text-categories",
-        trained(lambda: HistGradientBoostingClassifier(max_iter=20), categories, data.yes_no),
-        why="categories are text in SQL and codes in the model",
-    ),
     Case(
         "sklearn-isotonic", trained(IsotonicRegression, partial(data.numbers, width=1), data.number)
     ),
@@ -153,9 +147,9 @@ REFUSED = (
         why="several labels at once have no place in the output columns",
     ),
     Case(
-        "xgboost-categories",
-        trained(partial(XC, enable_categorical=True), categories, data.zero_one),
-        why="C9: categories are text in SQL and codes in the model",
+        "sklearn-two-labels-chained",
+        trained(lambda: ClassifierChain(LogisticRegression()), data.numbers, two_labels),
+        why="several labels at once have no place in the output columns",
     ),
     Case(
         "xgboost-custom-objective",
@@ -171,13 +165,32 @@ REFUSED = (
         trained(LC, data.numbers, one_class),
     ),
     Case(
-        "lightgbm-linear-tree",
-        trained(partial(LR, linear_tree=True), data.numbers, data.number),
-        why="C8: the linear models in the leaves were left out",
-    ),
-    Case(
         "lightgbm-custom-objective",
         trained(partial(LC, objective=logistic), data.numbers, data.zero_one),
         why="C29: the link from raw score to probability is unknown",
+    ),
+    Case(
+        "catboost-text",
+        trained(
+            CC,
+            data.reviews,
+            data.yes_no,
+            fit=lambda model, X, y: model.fit(X, y, text_features=["text"]),
+        ),
+        why="tokens and their statistics",
+    ),
+    Case(
+        "catboost-custom-objective",
+        trained(
+            partial(CC, loss_function=HalfLogistic(), eval_metric="Logloss"),
+            data.numbers,
+            data.zero_one,
+        ),
+        why="the link from raw score to probability is unknown",
+    ),
+    Case(
+        "catboost-uncertainty",
+        trained(partial(CR, loss_function="RMSEWithUncertainty"), data.numbers, data.number),
+        why="a mean and a variance are not two targets",
     ),
 )

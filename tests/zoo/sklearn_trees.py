@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -30,12 +31,15 @@ from sklearn.linear_model import (
 from sklearn.model_selection import (
     FixedThresholdClassifier,
     GridSearchCV,
+    RandomizedSearchCV,
     TunedThresholdClassifierCV,
 )
-from sklearn.multioutput import MultiOutputRegressor
+from sklearn.multiclass import OneVsOneClassifier, OutputCodeClassifier
+from sklearn.multioutput import MultiOutputRegressor, RegressorChain
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
+    OrdinalEncoder,
     StandardScaler,
 )
 from sklearn.svm import LinearSVC
@@ -48,6 +52,8 @@ sql_names = partial(data.numbers, names=data.SQL_NAMES)
 gaps = partial(data.numbers, missing=0.2)
 float32 = partial(data.numbers, dtype="float32")
 coarse = partial(data.numbers, decimals=1)
+customers_with_gaps = partial(data.customers, missing=0.15)
+categories_with_gaps = partial(data.customers, category=True, missing=0.15)
 
 LOST_MISSING = "missing values lost their way in the trees"
 
@@ -147,6 +153,51 @@ TREES = (
         trained(lambda: HistGradientBoostingRegressor(loss="poisson"), data.counts, data.events),
     ),
     Case(
+        "sklearn-hgb-categories",
+        trained(
+            lambda: HistGradientBoostingClassifier(max_iter=20, categorical_features=[0, 2]),
+            partial(data.counts, most=6),
+            data.yes_no,
+        ),
+        why="C6: the sets of categories were read as thresholds",
+    ),
+    Case(
+        "sklearn-hgb-text-categories",
+        trained(
+            lambda: HistGradientBoostingClassifier(max_iter=20, min_samples_leaf=5),
+            categories_with_gaps,
+            data.three,
+        ),
+        why="C6: categories are text in SQL and codes in the model; unseen ones are missing",
+    ),
+    Case(
+        "sklearn-hgb-categories-of-numbers",
+        trained(
+            lambda: HistGradientBoostingRegressor(max_iter=20, min_samples_leaf=5),
+            data.grades,
+            data.number,
+        ),
+        why="C6: categories are numbers or booleans, and their codes are others",
+    ),
+    Case(
+        "sklearn-hgb-encoded-categories",
+        trained(
+            lambda: make_pipeline(
+                make_column_transformer(
+                    (
+                        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan),
+                        ["plan", "country"],
+                    ),
+                    remainder="passthrough",
+                ),
+                HistGradientBoostingClassifier(max_iter=20, categorical_features=[0, 1]),
+            ),
+            customers_with_gaps,
+            data.yes_no,
+        ),
+        why="C6: the codes of an encoder before it are categories",
+    ),
+    Case(
         "sklearn-adaboost",
         trained(
             lambda: AdaBoostClassifier(n_estimators=15, random_state=0), data.numbers, data.three
@@ -215,6 +266,26 @@ COMBINED = (
         why="the isotonic step was left out",
     ),
     Case(
+        "sklearn-calibrated-temperature",
+        trained(
+            lambda: CalibratedClassifierCV(GaussianNB(), method="temperature", cv=3),
+            data.numbers,
+            data.three,
+        ),
+    ),
+    Case(
+        "sklearn-output-code",
+        trained(
+            lambda: OutputCodeClassifier(LogisticRegression(), code_size=3, random_state=0),
+            data.numbers,
+            data.three,
+        ),
+    ),
+    Case(
+        "sklearn-one-vs-one",
+        trained(lambda: OneVsOneClassifier(LinearSVC()), data.numbers, data.three),
+    ),
+    Case(
         "sklearn-tuned-threshold",
         trained(
             lambda: TunedThresholdClassifierCV(LogisticRegression(), scoring="f1", cv=3),
@@ -238,6 +309,24 @@ COMBINED = (
             lambda: MultiOutputRegressor(HistGradientBoostingRegressor(max_iter=10)),
             gaps,
             data.two_numbers,
+        ),
+    ),
+    Case(
+        "sklearn-regressor-chain",
+        trained(lambda: RegressorChain(Ridge(), order=[1, 0]), sql_names, data.two_numbers),
+    ),
+    Case(
+        "sklearn-random-search",
+        trained(
+            lambda: RandomizedSearchCV(
+                RandomForestRegressor(8, random_state=0),
+                {"max_depth": [2, 4, 6]},
+                n_iter=2,
+                cv=3,
+                random_state=0,
+            ),
+            data.numbers,
+            data.number,
         ),
     ),
     Case(

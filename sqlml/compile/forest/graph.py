@@ -10,6 +10,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from sqlml.compile.forest.trees import OPERATORS
+from sqlml.errors import NotCompilableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -62,7 +63,7 @@ class Cut:
 
     def element(self, tensor: str) -> np.dtype[Any]:
         """The NumPy type of a tensor's elements."""
-        made: np.dtype[Any] = helper.tensor_dtype_to_np_dtype(self.types[tensor].elem_type)
+        made: np.dtype[Any] = helper.tensor_dtype_to_np_dtype(self._type(tensor).elem_type)
         return made
 
     def columns(self, matrix: str, features: int) -> list[Column]:
@@ -139,8 +140,13 @@ class Cut:
 
     def _value(self, name: str) -> onnx.ValueInfoProto:
         value = onnx.ValueInfoProto(name=name)
-        value.type.tensor_type.CopyFrom(self.types[name])
+        value.type.tensor_type.CopyFrom(self._type(name))
         return value
+
+    def _type(self, tensor: str) -> Any:
+        if tensor not in self.types:  # ONNX knows nothing of operators that are not its own
+            raise NotCompilableError(f"The type of the tensor {tensor!r} is not known.")
+        return self.types[tensor]
 
 
 def reads(node: NodeProto) -> list[str]:

@@ -17,12 +17,14 @@ import numpy as np
 from sqlml.convert import Answer
 from sqlml.convert.graph import DOUBLE, FLOAT, INT64, STRING, Graph, precision_of, wire_of
 from sqlml.convert.sklearn.frame import Part, Result, Table, name_of
-from sqlml.convert.sklearn.steps import predict
+from sqlml.convert.sklearn.steps import predict, transform
+from sqlml.convert.sklearn.trial import Trial
 from sqlml.errors import DependencyMissingError, NotConvertibleError
 from sqlml.model import ScoringModel, Tensor, label_type, outputs_of
 from sqlml.signature import Input, Signature
 
 if TYPE_CHECKING:
+    from sqlml.convert.trying import Step
     from sqlml.model import Label
     from sqlml.sample import Column, Sample
 
@@ -37,8 +39,7 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
 
     Raises `NotConvertibleError`, which names the step and the reason.
     """
-    if find_spec("skl2onnx") is None:
-        raise DependencyMissingError("scikit-learn models", "sklearn")
+    _check_installed()
     if not hasattr(model, "predict"):
         raise NotConvertibleError(
             name_of(model),
@@ -46,9 +47,7 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
             "Add a model as the last step of the pipeline.",
         )
     g = Graph()
-    parts = tuple(_part(g, i, c) for i, c in enumerate(sample.columns))
-    names = None if sample.as_array else tuple(sample.labels)
-    result = predict(g, model, Table(parts, names))
+    result = predict(g, model, _table(g, sample))
     labels = tuple(_plain(c) for c in result.classes)
     tensors = _outputs(g, model, result, labels)
     made = g.finish()
@@ -71,10 +70,30 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
     )
 
 
+def tried(model: Any, sample: Sample) -> tuple[Step, ...]:
+    """Each step of an estimator or pipeline: whether it converts, or why it does not."""
+    _check_installed()
+    trial = Trial()
+    go = predict if hasattr(model, "predict") else transform
+    go(trial, model, _table(trial, sample))
+    return trial.steps
+
+
+def _check_installed() -> None:
+    if find_spec("skl2onnx") is None:
+        raise DependencyMissingError("scikit-learn models", "sklearn")
+
+
 def _told(model: Any) -> str:
     """A model as a list of models shows it: the steps of a pipeline, the class of others."""
     steps = getattr(model, "steps", None) if name_of(model) == "Pipeline" else None
     return " → ".join(name_of(step) for _, step in steps) if steps else name_of(model)
+
+
+def _table(g: Graph, sample: Sample) -> Table:
+    """The author's rows, as the graph's inputs."""
+    parts = tuple(_part(g, i, c) for i, c in enumerate(sample.columns))
+    return Table(parts, None if sample.as_array else tuple(sample.labels))
 
 
 def _part(g: Graph, index: int, column: Column) -> Part:

@@ -1,4 +1,4 @@
-"""Models around another classifier or regressor: thresholds, calibration, one model a class."""
+"""Models around another classifier or regressor: thresholds, one model a class, chains."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sqlml.convert.graph import DOUBLE, INT64
-from sqlml.convert.links import row_sum, sigmoid, two_columns
-from sqlml.convert.sklearn.arithmetic import argmax, column, flat, positive
+from sqlml.convert.links import row_sum, two_columns
+from sqlml.convert.sklearn.arithmetic import affine, argmax, column, flat, positive
 from sqlml.convert.sklearn.frame import Part, Result, Table, name_of
-from sqlml.convert.sklearn.linear import normalised
 from sqlml.convert.sklearn.steps import predict
 from sqlml.errors import NotConvertibleError
 
@@ -79,71 +78,6 @@ def _threshold(g: Graph, step: Any, table: Table) -> Result:
         classes=tuple(classes),
         decision=inner.decision,
     )
-
-
-def _calibrated(g: Graph, step: Any, table: Table) -> Result:
-    classes = list(step.classes_)
-    shares = [_calibrated_member(g, step, m, classes, table) for m in step.calibrated_classifiers_]
-    total = shares[0]
-    for share in shares[1:]:
-        total = g.node("Add", total, share)
-    mean = g.node("Div", total, g.const(np.array([float(len(shares))])))
-    return Result("classification", probabilities=mean, classes=tuple(classes))
-
-
-def _calibrated_member(g: Graph, step: Any, member: Any, classes: list[Any], table: Table) -> str:
-    decision = decision_of(g, step, member.estimator, predict(g, member.estimator, table))
-    if member.method not in ("sigmoid", "isotonic"):
-        raise NotConvertibleError(
-            name_of(step), f"its method {member.method!r} has no form here.",
-            "Use method='sigmoid' or 'isotonic'.",
-        )  # fmt: skip
-    places = [classes.index(c) for c in member.estimator.classes_]
-    count = len(classes)
-    if count == 2:
-        return two_columns(g, _calibrator(g, member.calibrators[0], decision))
-    columns: list[str] = [""] * count
-    for k, (place, calibrator) in enumerate(zip(places, member.calibrators, strict=True)):
-        one = g.node("Gather", decision, g.const([k], "int64"), axis=1)
-        columns[place] = _calibrator(g, calibrator, one)
-    if "" in columns:
-        raise NotConvertibleError(name_of(step), "a fold of its training had not all classes.")
-    return normalised(g, g.concat(columns), count)
-
-
-def _calibrator(g: Graph, calibrator: Any, x: str) -> str:
-    if name_of(calibrator) == "IsotonicRegression":
-        return interpolated(g, calibrator, x)
-    scaled = g.node("Mul", x, g.const(np.array([-float(calibrator.a_)])))
-    return sigmoid(g, g.node("Sub", scaled, g.const(np.array([float(calibrator.b_)]))))
-
-
-def interpolated(g: Graph, step: Any, x: str) -> str:
-    """IsotonicRegression: straight lines between the fitted points."""
-    xs = np.asarray(step.X_thresholds_, dtype="float64")
-    ys = np.asarray(step.y_thresholds_, dtype="float64")
-    if step.out_of_bounds != "clip":
-        raise NotConvertibleError(
-            name_of(step), "outside of its training data it has no answer.",
-            "Train with out_of_bounds='clip'.",
-        )  # fmt: skip
-    if len(xs) == 1:
-        return g.node("Add", g.node("Mul", x, g.const(np.array([0.0]))), g.const(ys))
-    low, high = g.const(np.array(xs[0])), g.const(np.array(xs[-1]))
-    x = g.node("Min", g.node("Max", x, low), high)
-    # How many inner points lie below x: the segment that it falls into.
-    if len(xs) > 2:
-        below = g.node("Cast", g.node("Less", g.const(xs[1:-1].reshape(1, -1)), x), to=DOUBLE)
-        segment = g.node("Cast", row_sum(g, below), to=INT64)
-    else:
-        segment = g.node("Cast", g.node("Mul", x, g.const(np.array([0.0]))), to=INT64)
-    slope = (ys[1:] - ys[:-1]) / (xs[1:] - xs[:-1])
-    start, left, rise = (g.node("Gather", g.const(v), segment) for v in (ys[:-1], xs[:-1], slope))
-    return g.node("Add", g.node("Mul", rise, g.node("Sub", x, left)), start)
-
-
-def _isotonic(g: Graph, step: Any, table: Table) -> Result:
-    return Result("regression", interpolated(g, step, table.matrix(g, step, "DOUBLE")))
 
 
 def _one_vs_rest(g: Graph, step: Any, table: Table) -> Result:
@@ -220,6 +154,19 @@ def _one_vs_one(g: Graph, step: Any, table: Table) -> Result:
     return Result("classification", label=argmax(g, votes), classes=classes, decision=votes)
 
 
+def _output_code(g: Graph, step: Any, table: Table) -> Result:
+    """The class whose code is the nearest to the members' answers (sklearn.multiclass).
+
+    Of |y - c|² only -2 y·c + |c|² differs from class to class, and that is what scikit-learn's
+    pairwise_distances_argmin compares.
+    """
+    answers = [decision_of(g, step, e, predict(g, e, table)) for e in step.estimators_]
+    codes = np.asarray(step.code_book_, dtype="float64")
+    distances = affine(g, g.concat(answers), -2 * codes, (codes**2).sum(axis=1))
+    label = g.node("ArgMin", distances, axis=1, keepdims=0, select_last_index=0)
+    return Result("classification", label=label, classes=tuple(step.classes_))
+
+
 def _multi_output(g: Graph, step: Any, table: Table) -> Result:
     each = [predict(g, e, table) for e in step.estimators_]
     return Result("regression", g.concat([r.prediction for r in each if r.prediction]), len(each))
@@ -252,12 +199,11 @@ def _constant(g: Graph, step: Any, table: Table) -> Result:
 
 TRANSFORMS: dict[str, Any] = {}
 PREDICTORS = {
-    "CalibratedClassifierCV": _calibrated,
     "FixedThresholdClassifier": _threshold,
     "TunedThresholdClassifierCV": _threshold,
-    "IsotonicRegression": _isotonic,
     "OneVsRestClassifier": _one_vs_rest,
     "OneVsOneClassifier": _one_vs_one,
+    "OutputCodeClassifier": _output_code,
     "MultiOutputRegressor": _multi_output,
     "RegressorChain": _chain,
     "FrozenEstimator": _frozen,

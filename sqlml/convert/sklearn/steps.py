@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlml.convert.sklearn.frame import Result, Table, is_sklearn, name_of
-from sqlml.errors import NotConvertibleError
+from sqlml.convert.sklearn.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # Each has two tables, TRANSFORMS and PREDICTORS, by class name.
 MODULES = (
-    "compose", "scale", "impute", "encode", "linear", "trees", "meta", "vote", "svm",
-    "cluster",
+    "compose", "scale", "impute", "encode", "linear", "trees", "meta", "calibrate", "vote",
+    "svm", "cluster",
 )  # fmt: skip
 
 
@@ -35,19 +35,17 @@ def transform(g: Graph, step: Any, table: Table) -> Table:
     how = _table("TRANSFORMS").get(name_of(step)) if is_sklearn(step) else None
     if how is None:
         from sqlml.convert.sklearn.upstream import transform_upstream as how
-    return cast("Transform", how)(g, step, table)
+    nodes = cast("Transform", how)
+    return g.transformed(nodes, step, table) if isinstance(g, Trial) else nodes(g, step, table)
 
 
 def predict(g: Graph, step: Any, table: Table) -> Result:
     """The nodes of `step.predict` and `step.predict_proba`."""
-    if type(step).__module__.partition(".")[0] in ("xgboost", "lightgbm"):
+    if type(step).__module__.partition(".")[0] in ("xgboost", "lightgbm", "catboost"):
         from sqlml.convert.sklearn.boosters import predict_booster as how
     elif is_sklearn(step) and name_of(step) in _table("PREDICTORS"):
         how = _table("PREDICTORS")[name_of(step)]
-    elif hasattr(step, "predict"):
-        from sqlml.convert.sklearn.upstream import predict_upstream as how
     else:
-        raise NotConvertibleError(
-            name_of(step), "it has no predict method.", "Add a model as the last step."
-        )
-    return cast("Predict", how)(g, step, table)
+        from sqlml.convert.sklearn.upstream import predict_upstream as how
+    nodes = cast("Predict", how)
+    return g.predicted(nodes, step, table) if isinstance(g, Trial) else nodes(g, step, table)

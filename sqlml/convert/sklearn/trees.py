@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sqlml.convert.categories import HALF, Categories, Split, SplitColumns, code_column, members_of
 from sqlml.convert.ensemble import Tree, ensemble_nodes
 from sqlml.convert.graph import DOUBLE
 from sqlml.convert.links import sigmoid, softmax, two_columns
+from sqlml.convert.sklearn.encode import is_missing
 from sqlml.convert.sklearn.frame import Result, Table, name_of
 from sqlml.convert.sklearn.linear import outliers
-from sqlml.errors import NotConvertibleError
+from sqlml.errors import NotConvertibleError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,32 +168,73 @@ def boosted(g: Graph, step: Any, raw: str, exponential: bool = False) -> Result:
 
 
 def _histogram(g: Graph, step: Any, table: Table) -> Result:
-    categorical = getattr(step, "is_categorical_", None)
-    if categorical is not None and np.any(categorical):
-        raise NotConvertibleError(
-            name_of(step),
-            "it splits on categories, which has no faithful form.",
-            "One-hot encode the categorical columns (OneHotEncoder) and train again.",
-        )
     stages = step._predictors
     width = len(stages[0]) if stages else 1
     base = [float(v) for v in np.ravel(step._baseline_prediction)]
-    trees = [_histogram_tree(p) for stage in stages for p in stage]
     outputs = [k for stage in stages for k in range(len(stage))]
-    x = table.matrix(g, step, "DOUBLE")
+    categories, numbers = _histogram_columns(g, step, table)
+    splits = SplitColumns(sum(part.width for part in numbers.parts))
+    trees = [_histogram_tree(p, len(categories), splits) for stage in stages for p in stage]
+    columns = [numbers.matrix(g, step, "DOUBLE")] if numbers.parts else []
+    if made := splits.tensor(g, categories.__getitem__, "float64"):
+        columns.append(made)
+    x = g.concat(columns or [code_column(g, categories[0], "float64")])
     raw = summed(g, x, trees, width, base=base, outputs_of_tree=outputs)
     return boosted(g, step, raw)
 
 
-def _histogram_tree(predictor: Any) -> Tree:
+def _histogram_columns(g: Graph, step: Any, table: Table) -> tuple[list[Categories], Table]:
+    """Its columns as the trees number them: categories first, then numbers.
+
+    What is no known category is a missing one, to the model's own encoder and to its trees.
+    """
+    if getattr(step, "is_categorical_", None) is None:
+        return [], table
+    preprocessor = step._preprocessor
+    places = {name: columns for name, _, columns in preprocessor.transformers_}
+    categorical, numeric = (
+        np.flatnonzero(places[name]).tolist() for name in ("encoder", "numerical")
+    )
+    values = preprocessor.named_transformers_["encoder"].categories_
+    categories = []
+    for part, known in zip(table.select(g, categorical).split(g), values, strict=True):
+        codes = {v: code for code, v in enumerate(known.tolist()) if not is_missing(v)}
+        text = part.kind == "STRING"
+        if any(isinstance(value, str) is not text for value in codes):
+            raise NotConvertibleError(
+                name_of(step),
+                f"its categories {listed(list(codes)[:3])} are of another type than in the sample.",
+                "Give a sample of the training data.",
+            )
+        tensor = part.tensor if text else g.cast(part.tensor, DOUBLE)
+        categories.append(Categories(tensor, codes, text))
+    return categories, table.select(g, numeric)
+
+
+def _histogram_tree(predictor: Any, categories: int, splits: SplitColumns) -> Tree:
+    """The tree, on the features from number `categories` on, and on the splits' columns."""
     nodes = predictor.nodes
     leaf = nodes["is_leaf"].astype(bool)
+    feature = np.where(leaf, 0, nodes["feature_idx"].astype(np.int64) - categories)
+    threshold = np.where(leaf, 0.0, nodes["num_threshold"]).astype(np.float64)
+    missing_left = nodes["missing_go_to_left"].astype(bool)
+    for node in np.flatnonzero(~leaf & nodes["is_categorical"].astype(bool)):
+        words = predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]]
+        right = not missing_left[node]
+        split = Split(
+            int(nodes["feature_idx"][node]),
+            members_of(words),
+            members_right=False,
+            missing_right=right,
+            unknown_right=right,
+        )
+        feature[node], threshold[node] = splits.place(split), HALF
     return Tree(
-        feature=np.where(leaf, 0, nodes["feature_idx"]).astype(np.int64),
-        threshold=np.where(leaf, 0.0, nodes["num_threshold"]).astype(np.float64),
+        feature=feature,
+        threshold=threshold,
         left=np.where(leaf, -1, nodes["left"].astype(np.int64)),
         right=np.where(leaf, -1, nodes["right"].astype(np.int64)),
-        missing_left=nodes["missing_go_to_left"].astype(bool),
+        missing_left=missing_left,
         value=nodes["value"].astype(np.float64).reshape(-1, 1),
     )
 

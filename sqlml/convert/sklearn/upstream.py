@@ -25,11 +25,19 @@ if TYPE_CHECKING:
 
 _TRY_OTHER = "Replace this step by one that is converted, or compute it in SQL before PREDICT."
 
+# Packages that wrap estimators of others: where those are.
+_INSIDE = {
+    "flaml": "Publish automl.model.estimator, with automl.model.preprocess(automl.preprocess(X)) "
+    "as the sample; its labels are then places in automl.classes_.",
+}
+
 # Measured wrong with skl2onnx 1.20 and scikit-learn 1.9, or wrong by design.
 _TEXT = "its lower case and its tokens differ between Python and ONNX Runtime, by locale."
 REFUSED = {
     "RadiusNeighborsClassifier": "a row without neighbours is an outlier there, an error here.",
     "RadiusNeighborsRegressor": "a row without neighbours has no answer.",
+    "KNNImputer": "skl2onnx's form of it computes in float32 only.",
+    "RandomTreesEmbedding": "skl2onnx's form of it cannot give a sparse matrix.",
     "CategoricalNB": "a category that was not in the training data is an error there.",
     **dict.fromkeys(("CountVectorizer", "TfidfVectorizer", "HashingVectorizer"), _TEXT),
 }
@@ -66,6 +74,10 @@ def _width(step: Any, output: Any) -> int:
 
 def predict_upstream(g: Graph, step: Any, table: Table) -> Result:
     """The nodes of `step.predict` and `step.predict_proba`, by skl2onnx."""
+    if not hasattr(step, "predict"):
+        raise NotConvertibleError(
+            name_of(step), "it has no predict method.", "Add a model as the last step."
+        )
     classes = getattr(step, "classes_", None)
     kind = _kind(step)
     if classes is not None and kind == "classification" and _several(classes):
@@ -150,7 +162,9 @@ def _converted(
 ) -> tuple[onnx.ModelProto, dict[str, str]]:
     """The step alone as a model of one input, and what to feed it with."""
     if not is_sklearn(step):
-        raise NotConvertibleError(name_of(step), "it is not scikit-learn's own class.", _TRY_OTHER)
+        package = type(step).__module__.partition(".")[0]
+        advice = _INSIDE.get(package, _TRY_OTHER)
+        raise NotConvertibleError(name_of(step), "it is not scikit-learn's own class.", advice)
     if name_of(step) in REFUSED:
         raise NotConvertibleError(name_of(step), REFUSED[name_of(step)], _TRY_OTHER)
     from skl2onnx import convert_sklearn

@@ -1,0 +1,166 @@
+"""The inputs of a graph as it came: which columns are in each, and the tensors of some rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from onnx import TensorProto, helper
+
+from sqlml import types
+from sqlml.errors import NotConvertibleError, SampleError, did_you_mean, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx
+
+    from sqlml.sample import Column
+
+    Array = np.ndarray[Any, Any]
+
+# Element → the Spark SQL type in which it travels. Spark has no half precision.
+WIRES = {element: row.sql for element, row in types.BY_ONNX.items()} | {
+    TensorProto.FLOAT16: "FLOAT"
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One input of the graph."""
+
+    name: str
+    element: int
+    """A TensorProto.DataType."""
+    width: int | None
+    """The columns of [N, K]; None where the graph leaves their number open."""
+    flat: bool
+    """[N] instead of [N, 1]."""
+    single: bool
+    """The graph says that it takes one row at a time."""
+
+
+def feeds_of(graph: onnx.GraphProto, kind: str) -> tuple[Feed, ...]:
+    """The inputs, initializers that are listed among them left out.
+
+    Raises `NotConvertibleError` for what is not one scalar for each column of a row.
+    """
+    constants = {t.name for t in graph.initializer}
+    found = tuple(_feed(value, kind) for value in graph.input if value.name not in constants)
+    if not found:
+        raise NotConvertibleError(kind, "it has no inputs.")
+    wide = [feed.name for feed in found if feed.width != 1]
+    if wide and len(found) > 1:
+        raise NotConvertibleError(
+            kind,
+            f"of its {len(found)} inputs {listed(wide)} may have more than one column.",
+            "Give each column an input [N, 1] of its own, or all of them one input [N, K].",
+        )
+    return found
+
+
+def _feed(value: onnx.ValueInfoProto, kind: str) -> Feed:
+    def refuse(why: str, advice: str = "") -> NotConvertibleError:
+        return NotConvertibleError(kind, f"input {value.name!r} {why}.", advice)
+
+    if not value.type.HasField("tensor_type"):
+        raise refuse("is no tensor")
+    tensor = value.type.tensor_type
+    if tensor.elem_type not in WIRES:
+        raise refuse(f"is of {TensorProto.DataType.Name(tensor.elem_type)}, which SQL lacks")
+    # A size that is not known is left out, or written as a text, as 0 or as -1.
+    dims = [d.dim_value if d.dim_value > 0 else None for d in tensor.shape.dim]
+    if len(dims) not in (1, 2):
+        raise refuse(f"has {len(dims)} axes", "Only rows of scalar columns are taken: [N, K].")
+    if dims[0] not in (None, 1):
+        raise refuse(f"takes {dims[0]} rows at a time", "Export it with a dynamic first axis.")
+    width = 1 if len(dims) == 1 else dims[1]
+    return Feed(value.name, tensor.elem_type, width, len(dims) == 1, dims[0] == 1)
+
+
+def places_of(feeds: Sequence[Feed], names: Sequence[str], kind: str) -> list[list[int]]:
+    """For each input, the places of its columns: by name, or all in their order for one input.
+
+    Raises `SampleError` where the columns are not the graph's.
+    """
+    first = feeds[0]
+    if len(feeds) == 1 and (first.width != 1 or first.name not in names):
+        width = first.width or len(names)
+        if len(names) != width:
+            raise SampleError(
+                f"{kind} takes {width} columns, the sample has {len(names)}: {listed(names)}."
+            )
+        return [list(range(width))]
+    known = [feed.name for feed in feeds]
+    if absent := [name for name in known if name not in names]:
+        raise SampleError(
+            f"{kind} has the inputs {listed(absent)}: not among the columns of the sample, "
+            f"{listed(names)}.{did_you_mean(absent[0], names)}"
+        )
+    if more := [name for name in names if name not in known]:
+        raise SampleError(f"{kind} has no inputs {listed(more)}: leave them out of the sample.")
+    return [[list(names).index(name)] for name in known]
+
+
+def check_types(
+    feeds: Sequence[Feed], places: Sequence[Sequence[int]], columns: Sequence[Column], kind: str
+) -> None:
+    """That every column is of a type that the graph's input can hold."""
+    for feed, mine in zip(feeds, places, strict=True):
+        wanted = WIRES[feed.element]
+        for column in (columns[i] for i in mine):
+            number = column.type in types.NUMBERS or column.type == "BOOLEAN"
+            holds = number if wanted in ("FLOAT", "DOUBLE") else types.widens(column.type, wanted)
+            if column.categorical or not holds:
+                found = "categorical" if column.categorical else column.type
+                numpy = "str" if wanted == "STRING" else types.SCALARS[wanted].arrow
+                raise SampleError(
+                    f"Column {column.name!r} of the sample is {found}, and input {feed.name!r} "
+                    f"of {kind} is {wanted}. Give sample.astype({{{column.name!r}: {numpy!r}}}), "
+                    "if those are the values that the model was made for."
+                )
+
+
+def tensors(feeds: Sequence[Feed], rows: Any, kind: str) -> dict[str, Array]:
+    """Some rows, as the graph takes them; `rows` is a DataFrame or an array.
+
+    Raises `ValueError` for a missing value where the tensor has none.
+    """
+    if isinstance(rows, pd.DataFrame):
+        places = places_of(feeds, [str(c) for c in rows.columns], kind)
+        columns = [rows.iloc[:, i] for i in range(rows.shape[1])]
+    else:
+        columns = list(np.asarray(rows).T)
+        one = len(feeds) == 1
+        places = [list(range(len(columns)))] if one else [[i] for i in range(len(columns))]
+    found = {}
+    for feed, mine in zip(feeds, places, strict=True):
+        values = [elements(columns[i], feed.element) for i in mine]
+        found[feed.name] = values[0] if feed.flat else np.stack(values, axis=1)
+    return found
+
+
+def elements(values: Any, element: int) -> Array:
+    """A column as elements of a tensor: NaN for a missing float."""
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(element))
+    plain = np.asarray(values)
+    if plain.dtype.kind in "iufb" and dtype.kind == "f":
+        return _narrowed(plain, dtype)
+    items = np.asarray(values, dtype=object)
+    absent = np.asarray(pd.isna(items), dtype=bool)
+    if dtype.kind == "f":
+        return _narrowed(np.where(absent, np.nan, items).astype(np.float64), dtype)
+    if absent.any():
+        raise ValueError(f"a tensor of {TensorProto.DataType.Name(element)} has no missing value")
+    if element == TensorProto.STRING:
+        return np.array([str(v) for v in items], dtype=object)
+    return np.array([bool(v) if dtype.kind == "b" else int(v) for v in items], dtype=dtype)
+
+
+def _narrowed(numbers: Array, dtype: np.dtype[Any]) -> Array:
+    """As Spark casts and the graph goes on: to half precision by way of single."""
+    if dtype.itemsize < 4:
+        numbers = numbers.astype(np.float32)
+    return np.ascontiguousarray(numbers.astype(dtype))

@@ -1,0 +1,199 @@
+"""sqlml check: every step is tried, whatever the others say, and nothing is published."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, StackingClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import CategoricalNB, GaussianNB
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+import sqlml
+from sqlml.cli import main
+
+
+class Clipped(TransformerMixin, BaseEstimator):
+    """A step of the author's own, which does not say how many columns it gives."""
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        return np.clip(np.asarray(X), -1, 1)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(4)
+    return pd.DataFrame(
+        {
+            "age": rng.normal(40, 9, 120),
+            "tenure": rng.normal(9, 2, 120),
+            "plan": rng.choice(["basic", "plus"], 120),
+            "note": rng.choice(["a good one", "a bad one", "none"], 120),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def leaves(rows):
+    return np.where(rows.age > 40, "yes", "no")
+
+
+def found(checked):
+    return [(step.name, step.kind, step.reason) for step in checked.steps]
+
+
+def test_steps_after_the_first_refusal_are_tried_too(rows, leaves):
+    """Two refusals, a step between and one after them that convert, and the model itself."""
+    numeric = make_pipeline(Clipped(), StandardScaler(), FunctionTransformer(lambda X: X + 1))
+    columns = ColumnTransformer(
+        [
+            ("numbers", numeric, ["age", "tenure"]),
+            ("text", OneHotEncoder(), ["plan"]),
+            ("words", TfidfVectorizer(), "note"),
+        ]
+    )
+    model = Pipeline([("prepare", columns), ("forest", RandomForestClassifier(3))])
+    checked = sqlml.check(model.fit(rows, leaves), sample=rows)
+
+    assert [(step.name, step.kind, step.converts) for step in checked.steps] == [
+        ("model", "Pipeline", True),
+        ("prepare", "ColumnTransformer", True),
+        ("prepare / numbers", "Pipeline", True),
+        ("prepare / numbers / clipped", "Clipped", False),
+        ("prepare / numbers / standardscaler", "StandardScaler", True),
+        ("prepare / numbers / functiontransformer", "FunctionTransformer", False),
+        ("prepare / text", "OneHotEncoder", True),
+        ("prepare / words", "TfidfVectorizer", False),
+        ("forest", "RandomForestClassifier", True),
+    ]
+    reasons = {step.kind: step.reason for step in checked.steps}
+    assert reasons["Clipped"] == "it is not scikit-learn's own class."
+    assert reasons["FunctionTransformer"] == "it runs Python code."
+    assert "tokens differ" in reasons["TfidfVectorizer"]
+    assert not checked.ok
+    assert checked.expected is None
+    assert str(checked).startswith("[NOT_CONVERTIBLE] Clipped cannot be converted")
+
+
+def test_models_within_models_are_steps(rows, leaves):
+    """Each under its author's name; the many members of a bag are one line."""
+    X = rows[["age", "tenure"]].abs().round()
+    stack = StackingClassifier(
+        [
+            ("bag", BaggingClassifier(LogisticRegression(), 5)),
+            ("bayes", CategoricalNB(min_categories=100)),
+        ],
+        final_estimator=GaussianNB(),
+        cv=2,
+    )
+    checked = sqlml.check(stack.fit(X, leaves), sample=X)
+    assert [(step.name, step.kind, step.converts) for step in checked.steps] == [
+        ("model", "StackingClassifier", True),
+        ("bag", "BaggingClassifier", True),
+        ("bag / estimator", "LogisticRegression", True),
+        ("bayes", "CategoricalNB", False),
+        ("final_estimator", "GaussianNB", True),
+    ]
+
+
+def test_what_a_refused_step_gives_may_be_text(rows, leaves):
+    """The encoder after it is not blamed for getting something else while it is tried."""
+    upper = FunctionTransformer(lambda X: X.apply(lambda c: c.str.upper()))
+    model = make_pipeline(upper, OneHotEncoder(), LogisticRegression())
+    checked = sqlml.check(model.fit(rows[["plan"]], leaves), sample=rows[["plan"]])
+    reasons = {step.kind: step.reason for step in checked.steps}
+    assert reasons["FunctionTransformer"] == "it runs Python code."
+    assert reasons["OneHotEncoder"] == ""
+    assert reasons["LogisticRegression"] == ""
+
+
+def test_what_converts_is_measured(rows, leaves):
+    """The figures are those of the converted model."""
+    X = rows[["age", "tenure"]].assign(constant=1.0)
+    model = RandomForestClassifier(7, max_depth=3, random_state=0).fit(X, leaves)
+    checked = sqlml.check(model, sample=X)
+    scoring = sqlml.convert(model, sample=X)
+    assert checked.ok
+    assert found(checked) == [("model", "RandomForestClassifier", "")]
+    assert checked.expected.onnx_bytes == len(scoring.onnx)
+    assert checked.expected.trees == 7
+    splits = sum(int((e.tree_.children_left >= 0).sum()) for e in model.estimators_)
+    assert 7 <= checked.expected.splits <= splits  # branches with the same leaves are one
+    assert (checked.expected.inputs, checked.expected.inputs_used) == (3, 2)
+    assert checked.expected.task == "classification"
+    assert checked.expected.backend in str(checked)
+
+
+def test_a_booster_is_one_step(rows):
+    import xgboost
+
+    X = rows[["age", "tenure"]]
+    good = xgboost.XGBRegressor(n_estimators=2).fit(X, X.age)
+    assert found(sqlml.check(good, sample=X)) == [("model", "XGBRegressor", "")]
+    one_class = xgboost.XGBClassifier(n_estimators=2).fit(X, np.zeros(len(X), dtype=int))
+    (step,) = sqlml.check(one_class, sample=X).steps
+    assert step.reason == "it was trained on one class only."
+
+
+def test_what_is_no_model_at_all_is_tried_as_what_it_is(rows):
+    """A pipeline without a model: its steps convert, the whole would be refused."""
+    X = rows[["age", "tenure"]]
+    checked = sqlml.check(make_pipeline(StandardScaler()).fit(X), sample=X)
+    assert [step.converts for step in checked.steps] == [True, True]
+    assert "no predict method" in checked.refused
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def test_the_command_reads_mlflow_and_its_input_example(registry, rows, leaves, tmp_path):
+    import mlflow
+
+    X = rows[["age", "tenure"]]
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, leaves)
+    log = {"serialization_format": "pickle"}
+    with_rows = mlflow.sklearn.log_model(model, name="a", input_example=X, **log).model_uri
+    without = mlflow.sklearn.log_model(model, name="b", **log).model_uri
+
+    assert "--trust-pickle" in run("check", with_rows).stderr
+    done = run("check", with_rows, "--trust-pickle")
+    assert done.exit_code == 0
+    for word in ("standardscaler", "LogisticRegression", "converts", "backend sql", "publish"):
+        assert word in done.stdout
+    facts = json.loads(run("check", with_rows, "--trust-pickle", "--json").stdout)
+    assert facts["ok"]
+    assert [step["reason"] for step in facts["steps"]] == ["", "", ""]
+    assert facts["expected"]["inputs"] == 2
+
+    refused = run("check", without, "--trust-pickle")
+    assert refused.stderr.startswith("[SAMPLE_INVALID]")
+    assert "--sample FILE" in refused.stderr
+    X.to_parquet(tmp_path / "rows.parquet")
+    sample = ("--sample", tmp_path / "rows.parquet")
+    assert run("check", without, *sample, "--trust-pickle").exit_code == 0
+
+
+def test_a_refused_model_ends_with_code_one(registry, rows, leaves):
+    import mlflow
+
+    X = rows[["age", "tenure"]]
+    model = make_pipeline(FunctionTransformer(np.sin), LogisticRegression()).fit(X, leaves)
+    log = {"serialization_format": "pickle", "input_example": X}
+    source = mlflow.sklearn.log_model(model, name="c", **log).model_uri
+    done = run("check", source, "--trust-pickle")
+    assert done.exit_code == 1
+    assert "it runs Python code." in done.stdout
+    assert "[NOT_CONVERTIBLE] FunctionTransformer(sin)" in done.stdout
