@@ -137,10 +137,7 @@ def opened(model: Any, *, trust_pickle: bool = False) -> Any:
 
 
 def input_names(model: object) -> list[str] | None:
-    """The names under which the model itself knows its inputs, where it does.
-
-    Raises `NotConvertibleError` for a Spark pipeline whose stages do not tell.
-    """
+    """The names under which the model itself knows its inputs, where it does."""
     if _of_spark(model):
         from sqlml.convert.spark import input_names as raw_columns
 

@@ -245,6 +245,44 @@ def test_what_is_refused_is_named(rows: DataFrame) -> None:
             sqlml.convert(model, sample=features())
 
 
+def test_check_says_of_each_stage_whether_it_converts(rows: DataFrame) -> None:
+    bounded = Bucketizer(splits=[-9.0, 0.0, 9.0], inputCol="size", outputCol="b")
+    model = fitted(rows, indexed(), bounded, vector("b", "kind #", "rooms"), LINEAR())
+    checked = sqlml.check(model, sample=features())
+    assert [(s.kind, s.converts) for s in checked.steps] == [
+        ("StringIndexerModel", True),
+        ("Bucketizer", False),
+        ("VectorAssembler", False),  # it reads what the one before it made
+        ("LinearRegressionModel", False),
+    ]
+    assert "it raises on numbers" in checked.steps[1].reason
+    assert "Bucketizer" in checked.refused
+
+
+def test_check_says_which_stages_are_not_known(rows: DataFrame) -> None:
+    model = fitted(rows, Doubling(), indexed(), vector("kind #", "twice"), LINEAR())
+    checked = sqlml.check(model, sample=features())
+    assert [s.kind for s in checked.steps if not s.converts] == ["Doubling"]
+    assert "none of Spark's own stages" in checked.refused
+
+
+def test_a_model_alone_takes_an_array_for_its_vector(spark: SparkSession, rows: DataFrame) -> None:
+    """Its sample may have vectors, in a DataFrame of Spark or of pandas."""
+    pipeline = fitted(rows, vector("size", "rooms"), LINEAR())
+    model, sample = pipeline.stages[-1], pipeline.stages[0].transform(rows).select("features")
+    for given in (sample, sample.toPandas()):
+        scoring = sqlml.convert(model, sample=given)
+        (field,) = scoring.signature.inputs
+        assert (field.name, field.type, field.width) == ("features", "ARRAY<DOUBLE>", 2)
+        assert sqlml.verify(scoring, model, given).ok
+    sqlml.publish(model, "spark-alone", sample=sample)
+    rows.createOrReplaceTempView("houses")
+    query = "SELECT predict('spark-alone', array(size, rooms)) AS p FROM houses ORDER BY size"
+    expected = pipeline.transform(rows).orderBy("size").select("prediction").toPandas()
+    found = spark.sql(query).toPandas()
+    np.testing.assert_allclose(found["p"], expected["prediction"], rtol=1e-12)
+
+
 def test_nothing_is_printed(rows: DataFrame, capfd: pytest.CaptureFixture[str]) -> None:
     """Not by the conversion, nor by Spark where it refuses rows."""
     model = fitted(

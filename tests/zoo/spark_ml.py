@@ -27,6 +27,7 @@ from pyspark.ml.feature import (
     PCA,
     Binarizer,
     Bucketizer,
+    ChiSqSelector,
     ElementwiseProduct,
     Imputer,
     IndexToString,
@@ -47,6 +48,7 @@ from pyspark.ml.feature import (
     VarianceThresholdSelector,
     VectorAssembler,
     VectorIndexer,
+    VectorSizeHint,
     VectorSlicer,
 )
 from pyspark.ml.functions import array_to_vector, vector_to_array
@@ -62,9 +64,9 @@ from pyspark.ml.regression import (
     LinearRegression,
     RandomForestRegressor,
 )
-from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
+from pyspark.ml.tuning import CrossValidator, ParamGridBuilder, TrainValidationSplit
 from pyspark.sql import SparkSession
-from xgboost.spark import SparkXGBClassifier, SparkXGBRegressor
+from xgboost.spark import SparkXGBClassifier, SparkXGBRanker, SparkXGBRegressor
 
 from . import data
 from .case import Answer, Case, Fitted
@@ -281,6 +283,10 @@ def codes(n: int, seed: int) -> pd.DataFrame:
     )
 
 
+def queries(n: int, seed: int) -> pd.DataFrame:
+    return numbers(n, seed).assign(query=np.arange(n) // 20)
+
+
 def ratings(n: int, seed: int) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     return pd.DataFrame({"user": rng.integers(0, 12, n), "item": rng.integers(5, 14, n)})
@@ -347,6 +353,7 @@ LINEAR = (
     ),
     case("glm-binomial", general("binomial"), target=data.zero_one),
     case("glm-binomial-cloglog", general("binomial", link="cloglog"), target=data.zero_one),
+    case("glm-probit", general("binomial", link="probit"), target=data.zero_one),
     case("glm-poisson", general("poisson"), target=data.events),
     case("glm-poisson-sqrt", general("poisson", link="sqrt"), target=data.events),
     case("glm-gamma", general("gamma", link="log"), target=data.money),
@@ -543,6 +550,17 @@ PIPELINES = (
         ],
     ),
     case(
+        "validated",
+        lambda: [
+            vector(handleInvalid="error"),
+            TrainValidationSplit(
+                estimator=R(), estimatorParamMaps=ParamGridBuilder()
+                .addGrid(LinearRegression.regParam, [0.0, 0.1]).build(),
+                evaluator=RegressionEvaluator(labelCol=TARGET), seed=1,
+            ),
+        ],
+    ),
+    case(
         "cross-validated",
         lambda: [
             vector(handleInvalid="error"),
@@ -586,6 +604,25 @@ FEATURES = (
             VectorAssembler(inputCols=NUMBERS, outputCol="raw"),
             UnivariateFeatureSelector(featuresCol="raw", outputCol="features", labelCol=TARGET)
             .setFeatureType("continuous").setLabelType("continuous").setSelectionThreshold(2),
+            R(),
+        ],
+    ),
+    case(
+        "chi-squared",
+        lambda: [
+            indexed(), one_hot(),
+            vector(["plan 01", "country 01"], outputCol="raw"),
+            ChiSqSelector(featuresCol="raw", outputCol="features", labelCol=TARGET,
+                          numTopFeatures=4),
+            C(),
+        ],
+        customers, inputs=TEXT, **TWO,
+    ),
+    case(
+        "size-hint",
+        lambda: [
+            vector(handleInvalid="error"),
+            VectorSizeHint(inputCol="features", size=4, handleInvalid="error"),
             R(),
         ],
     ),
@@ -645,6 +682,14 @@ OTHERS = (
             SparkXGBRegressor(features_col=NUMBERS, label_col=TARGET, n_estimators=5, max_depth=3),
         ],
         rows=numbers_with_gaps, barrier=True,
+    ),
+    case(
+        "xgboost-ranker",
+        lambda: [
+            SparkXGBRanker(features_col=NUMBERS, label_col=TARGET, qid_col="query",
+                           n_estimators=4, max_depth=3),
+        ],
+        queries, target=data.zero_one_two, inputs=NUMBERS, rows=numbers_with_gaps, barrier=True,
     ),
     case(
         "bayes",
@@ -743,7 +788,6 @@ SPARK_ML_REFUSED = (
             R(),
         ],
     ),
-    case("glm-probit", general("binomial", link="probit"), target=data.zero_one),
     case(
         "buckets-bounded",
         lambda: [

@@ -11,6 +11,7 @@ from sqlml.convert.links import row_sum, sigmoid, softmax, two_columns
 from sqlml.convert.sklearn.arithmetic import affine, argmax, positive
 from sqlml.convert.sklearn.frame import Result
 from sqlml.convert.spark.frame import Frame, features, floats, given, name_of, numbers, row, scalar
+from sqlml.convert.special import normal_cdf
 from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ _UNLINK: dict[str, Callable[[Graph, str], str]] = {
     "inverse": _inverse,
     "sqrt": lambda g, eta: g.node("Mul", eta, eta),
     "cloglog": _log_log,
+    "probit": normal_cdf,
 }
 _OWN_LINK = {"gaussian": "identity", "binomial": "logit", "poisson": "log", "gamma": "inverse"}
 _OF_POWER = {0.0: "log", 1.0: "identity", -1.0: "inverse", 0.5: "sqrt"}

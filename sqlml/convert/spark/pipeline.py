@@ -75,7 +75,7 @@ def plan_of(model: Any) -> Plan:
             "it is on the other side of Spark Connect, where its inside cannot be read.",
             "Publish it from a session of that Spark itself.",
         )
-    flat = list(_flat(model, model))
+    flat = list(_flat(model))
     places = [i for i, (_, stage) in enumerate(flat) if stage.hasParam("predictionCol")]
     if not places:
         raise NotConvertibleError(
@@ -97,24 +97,35 @@ def plan_of(model: Any) -> Plan:
     )
 
 
-def _flat(stage: Any, unit: Any) -> Iterator[tuple[Any, Any]]:
-    """Each stage with what transforms in its place."""
+def refused(stage: Any) -> NotConvertibleError | None:
+    """Why a stage has no place in a plan, where that is so."""
     if not is_own(stage):
         kind = f"{type(stage).__module__}.{type(stage).__qualname__}"
         known = (told for module, told in _FOREIGN.items() if kind.startswith(f"{module}."))
-        raise NotConvertibleError(kind, *next(known, ("it is none of Spark's own stages.",)))
-    name = name_of(stage)
-    if name == "PipelineModel":
+        return NotConvertibleError(kind, *next(known, ("it is none of Spark's own stages.",)))
+    unclear = name_of(stage) not in ("RFormulaModel", *_HARMLESS) and not _made(stage)
+    return refusal(stage) if unclear else None
+
+
+def leaves(stage: Any) -> Iterator[Any]:
+    """The stages of a pipeline in their order, those of pipelines within it too."""
+    if is_own(stage) and name_of(stage) == "PipelineModel":
         for inner in stage.stages:
-            yield from _flat(inner, inner)
-    elif name in ("CrossValidatorModel", "TrainValidationSplitModel"):
-        yield from _flat(stage.bestModel, stage.bestModel)
-    elif name == "RFormulaModel":
-        yield from ((unit, inner) for inner in _formula(stage))
-    elif not _made(stage) and name not in _HARMLESS:
-        raise refusal(stage)
+            yield from leaves(inner)
+    elif is_own(stage) and name_of(stage) in ("CrossValidatorModel", "TrainValidationSplitModel"):
+        yield from leaves(stage.bestModel)
     else:
-        yield unit, stage
+        yield stage
+
+
+def _flat(model: Any) -> Iterator[tuple[Any, Any]]:
+    """Each stage, with RFormula as the stages it is made of, after what transforms in its place."""
+    for unit in leaves(model):
+        error = refused(unit)
+        if error is not None:
+            raise error
+        inner = _formula(unit) if name_of(unit) == "RFormulaModel" else [unit]
+        yield from ((unit, stage) for stage in inner)
 
 
 def _formula(stage: Any) -> Iterator[Any]:
