@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pyspark.ml import Pipeline, Transformer
 from pyspark.ml.classification import DecisionTreeClassifier, LogisticRegression
+from pyspark.ml.clustering import LDA
 from pyspark.ml.feature import (
     Bucketizer,
     HashingTF,
@@ -231,6 +232,8 @@ def test_what_is_refused_is_named(rows: DataFrame) -> None:
         ),
         "VectorAssembler": vectors.stages[0],
         "LinearRegression": LINEAR(),
+        "LocalLDAModel": fitted(rows, vector("rooms", handle="error"), LDA(k=2, maxIter=1)),
+        "PipelineModel": fitted(rows, vector("size", "rooms")),
         "VectorIndexerModel": fitted(
             rows,
             VectorAssembler(inputCols=["rooms"], outputCol="raw"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlml.convert.spark.frame import given, name_of, pairs
-from sqlml.convert.spark.stages import refusal
+from sqlml.convert.spark.stages import REFUSED, refusal
 from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
@@ -78,6 +78,9 @@ def plan_of(model: Any) -> Plan:
     flat = list(_flat(model))
     places = [i for i, (_, stage) in enumerate(flat) if stage.hasParam("predictionCol")]
     if not places:
+        unknown = next((stage for _, stage in flat if name_of(stage) in REFUSED), None)
+        if unknown is not None:
+            raise refusal(unknown)
         raise NotConvertibleError(
             name_of(model), "none of its stages predicts.", "Add a model as the last stage."
         )
