@@ -182,11 +182,20 @@ def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -
     >>> scoring.task, scoring.signature.inputs[0].type
     ('regression', 'DOUBLE')
     """
+    from google.protobuf.message import EncodeError
+
     from sqlml.convert.stable import stable
     from sqlml.convert.weightless import without_weightless
 
-    model = opened(model)
-    rows = sample if isinstance(sample, Sample) else sample_of(model, sample)
-    model = labelled(model, labels)
-    scoring = converter_of(model).convert(model, rows)
-    return dataclasses.replace(scoring, onnx=stable(without_weightless(scoring.onnx)))
+    try:
+        model = opened(model)
+        rows = sample if isinstance(sample, Sample) else sample_of(model, sample)
+        model = labelled(model, labels)
+        scoring = converter_of(model).convert(model, rows)
+        return dataclasses.replace(scoring, onnx=stable(without_weightless(scoring.onnx)))
+    except EncodeError as error:
+        raise NotConvertibleError(
+            type(model).__name__,
+            "its graph is larger than the 2 GB that one ONNX file can have.",
+            "Train with fewer or smaller trees, or on fewer rows where the model keeps them.",
+        ) from error

@@ -35,6 +35,9 @@ MOST_CATEGORIES = 2_000
 
 UNSEEN_TEXTS = ("", " ", "nan", "None", "NULL", "sqlml: unseen", "x" * 300, "\N{SEEDLING}")
 
+DENORMALS = (5e-324, -1e-310, 1e-40, -1e-45)
+"""Of double and of float32: a runtime may take them for zero."""
+
 MISSING, INFINITE, UNSEEN, CATEGORY = "missing", "infinite", "unseen value of", "category of"
 
 
@@ -218,7 +221,8 @@ class Edges:
             numbers = self.numbers(index)
             finite = np.abs(numbers[np.isfinite(numbers)])
             largest = float(finite.max()) if len(finite) else 1.0
-            values = [1e-30, 1e3 * max(largest, 1.0), -1e3 * max(largest, 1.0)]
+            far = 1e3 * max(largest, 1.0)
+            values = [*DENORMALS, 1e-30, far, -far]
             traces = [t for e in self.facts.ensembles for t in e.columns if t is not None]
             if any(t.input == index for t in traces):  # elsewhere distances turn into ties
                 values += [1e38, -1e38]
@@ -227,6 +231,10 @@ class Edges:
             values = [v for v in (2**24 + 1, -(2**24) - 1) if _fits(v, self._dtype(index), kind)]
         for value in values:
             yield self.group("far", index, [value], must_score=False)
+
+    def integers(self, index: int) -> np.iinfo[Any]:
+        """The range of an input of integers, as the sample holds them."""
+        return _range(self._dtype(index), self.element(index))
 
     def _dtype(self, index: int) -> Any:
         return self.sample.frame[self.inputs[index].name].dtype
@@ -251,11 +259,15 @@ def _as_type(key: Any, kind: str) -> Any:
 
 def _fits(value: int, dtype: Any, kind: str) -> bool:
     """Whether an integer column can hold the value."""
+    limits = _range(dtype, kind)
+    return bool(limits.min <= value <= limits.max)
+
+
+def _range(dtype: Any, kind: str) -> np.iinfo[Any]:
     numpy = getattr(dtype, "numpy_dtype", dtype)
     if isinstance(dtype, pd.CategoricalDtype) or numpy.kind not in "iu":
         numpy = np.dtype(types.SCALARS[kind].arrow)
-    limits = np.iinfo(numpy)
-    return bool(limits.min <= value <= limits.max)
+    return np.iinfo(numpy)
 
 
 def changed_rows(
