@@ -32,7 +32,7 @@ class Input:
     takes_infinite: bool = True
     """±infinity is scored; else such a row scores NULL."""
     largest: float | None = None
-    """Finite numbers of a larger magnitude are not taken: such a row scores NULL."""
+    """Finite numbers above it are not taken: such a row scores NULL."""
     categories: tuple[Category, ...] | None = None
     """The only values that the original scores, else it raises and such a row scores NULL.
     None: every value is scored."""
@@ -41,6 +41,13 @@ class Input:
     width: int | None = None
     """The elements of an ARRAY, which stand in one tensor; NULL, or an array of another length,
     scores NULL. None for a type that is no array."""
+    smallest: float | None = None
+    """Finite numbers below it are not taken."""
+
+    @property
+    def has_limits(self) -> bool:
+        """Some finite numbers are not taken."""
+        return self.largest is not None or self.smallest is not None
 
     @property
     def takes_everything(self) -> bool:
@@ -48,7 +55,7 @@ class Input:
         return (
             self.takes_missing
             and self.takes_infinite
-            and self.largest is None
+            and not self.has_limits
             and self.categories is None
             and self.below is None
         )

@@ -107,7 +107,7 @@ _FLOATS = ("float32", "float64")
 
 
 def _needs_only_finite(field: Input, x: Expr) -> bool:
-    unbounded = field.largest is None and field.categories is None and field.below is None
+    unbounded = not field.has_limits and field.categories is None and field.below is None
     refuses = not (field.takes_missing or field.takes_infinite)
     return x.dtype in _FLOATS and refuses and unbounded
 
@@ -132,14 +132,13 @@ def _taken(arena: Arena, field: Input, x: Expr) -> Expr:
         missing = arena.apply("not", arena.present(x))
     found = yes if field.takes_missing else arena.apply("not", missing)
     if x.dtype.startswith("float"):
-        bound = _bound(field, x.dtype)
-        if bound is not None:
-            size = arena.apply("abs", x)
-            # False for NaN too, which makes the test for it idle.
-            within = arena.apply("le", size, arena.literal(bound, x.dtype))
+        # Comparisons are false for NaN too, which makes the test for it idle.
+        within = _within(arena, field, x)
+        if within is not None:
             if field.takes_infinite:
                 infinite = arena.literal(np.inf, x.dtype)
-                within = arena.apply("or", within, arena.apply("eq", size, infinite))
+                either = arena.apply("eq", arena.apply("abs", x), infinite)
+                within = arena.apply("or", within, either)
             found = arena.apply("or", within, missing) if field.takes_missing else within
     if field.categories is not None:
         keys = dict.fromkeys(field.categories, True)
@@ -154,11 +153,21 @@ def _taken(arena: Arena, field: Input, x: Expr) -> Expr:
     return found
 
 
-def _bound(field: Input, dtype: str) -> float | None:
-    """The largest magnitude that is taken, where there is one."""
-    if field.largest is not None:
-        return field.largest
-    return None if field.takes_infinite else float(np.finfo(dtype).max)
+def _within(arena: Arena, field: Input, x: Expr) -> Expr | None:
+    """Whether a number is none of those that are ruled out; None where no number is."""
+    ends = None if field.takes_infinite else float(np.finfo(x.dtype).max)
+    if not field.has_limits:
+        if ends is None:
+            return None
+        return arena.apply("le", arena.apply("abs", x), arena.literal(ends, x.dtype))
+    largest = ends if field.largest is None else field.largest
+    smallest = ends if field.smallest is None else -field.smallest
+    tests = []
+    if largest is not None:
+        tests.append(arena.apply("le", x, arena.literal(largest, x.dtype)))
+    if smallest is not None:
+        tests.append(arena.apply("le", arena.literal(-smallest, x.dtype), x))
+    return arena.balanced("and", tests)
 
 
 def numpy_name(sql: str) -> str:

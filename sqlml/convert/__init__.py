@@ -137,10 +137,7 @@ def opened(model: Any, *, trust_pickle: bool = False) -> Any:
 
 
 def input_names(model: object) -> list[str] | None:
-    """The names under which the model itself knows its inputs, where it does.
-
-    Raises `NotConvertibleError` for a Spark pipeline whose stages do not tell.
-    """
+    """The names under which the model itself knows its inputs, where it does."""
     if _of_spark(model):
         from sqlml.convert.spark import input_names as raw_columns
 
@@ -154,11 +151,15 @@ def input_names(model: object) -> list[str] | None:
 
 def sample_of(model: object, data: Any) -> Sample:
     """The author's sample in the form that the model's framework takes (see `read_sample`)."""
-    return read_sample(data, input_names(model), nullable=_of_spark(model))
+    if not _of_spark(model):
+        return read_sample(data, input_names(model))
+    from sqlml.convert.spark.vectors import as_arrays
+
+    return read_sample(as_arrays(data), input_names(model), nullable=True)
 
 
 def _of_spark(model: object) -> bool:
-    return type(model).__module__.startswith("pyspark.ml.")
+    return bool(importlib.import_module(CONVERTERS["spark"]).recognises(model))
 
 
 def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -> ScoringModel:
@@ -181,11 +182,20 @@ def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -
     >>> scoring.task, scoring.signature.inputs[0].type
     ('regression', 'DOUBLE')
     """
+    from google.protobuf.message import EncodeError
+
     from sqlml.convert.stable import stable
     from sqlml.convert.weightless import without_weightless
 
-    model = opened(model)
-    rows = sample if isinstance(sample, Sample) else sample_of(model, sample)
-    model = labelled(model, labels)
-    scoring = converter_of(model).convert(model, rows)
-    return dataclasses.replace(scoring, onnx=stable(without_weightless(scoring.onnx)))
+    try:
+        model = opened(model)
+        rows = sample if isinstance(sample, Sample) else sample_of(model, sample)
+        model = labelled(model, labels)
+        scoring = converter_of(model).convert(model, rows)
+        return dataclasses.replace(scoring, onnx=stable(without_weightless(scoring.onnx)))
+    except EncodeError as error:
+        raise NotConvertibleError(
+            type(model).__name__,
+            "its graph is larger than the 2 GB that one ONNX file can have.",
+            "Train with fewer or smaller trees, or on fewer rows where the model keeps them.",
+        ) from error

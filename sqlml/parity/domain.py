@@ -46,7 +46,13 @@ def probed(edges: Edges, outcomes: Sequence[Outcome]) -> tuple[list[Input], list
 def taking_everything(field: Input) -> Input:
     """The input, as one that no value and no lack of one is refused in."""
     return dataclasses.replace(
-        field, takes_missing=True, takes_infinite=True, largest=None, categories=None, below=None
+        field,
+        takes_missing=True,
+        takes_infinite=True,
+        largest=None,
+        smallest=None,
+        categories=None,
+        below=None,
     )
 
 
@@ -92,7 +98,9 @@ def rejected(inputs: Sequence[Input]) -> dict[str, tuple[str, ...]]:
         if not field.takes_infinite:
             what.append("infinity")
         if field.largest is not None:
-            what.append(f"numbers beyond {field.largest:g}")
+            what.append(f"numbers above {field.largest:g}")
+        if field.smallest is not None:
+            what.append(f"numbers below {field.smallest:g}")
         if field.categories is not None:
             what.append("unknown values")
         if field.below is not None:

@@ -35,6 +35,9 @@ MOST_CATEGORIES = 2_000
 
 UNSEEN_TEXTS = ("", " ", "nan", "None", "NULL", "sqlml: unseen", "x" * 300, "\N{SEEDLING}")
 
+DENORMALS = (5e-324, -1e-310, 1e-40, -1e-45)
+"""Of double and of float32: a runtime may take them for zero."""
+
 MISSING, INFINITE, UNSEEN, CATEGORY = "missing", "infinite", "unseen value of", "category of"
 
 
@@ -116,6 +119,17 @@ class Edges:
         kind = self.inputs[index].type
         return types.element_of(kind) or kind
 
+    def limits(self, index: int) -> tuple[int, int]:
+        """The least and the greatest value of an integer input, as the sample's column has it."""
+        return _limits(self._dtype(index), self.element(index))
+
+    def _holds(self, index: int, value: Any) -> bool:
+        """Whether the sample's column can hold the value."""
+        if self.element(index) not in types.INTEGERS:
+            return True
+        least, most = self.limits(index)
+        return bool(least <= value <= most)
+
     def numbers(self, index: int) -> Array:
         """All numbers of an input in the sample, as doubles."""
         values = self.sample.frame[self.inputs[index].name]
@@ -152,9 +166,8 @@ class Edges:
             kind = self.sample.frame[column.name].dtype
             seen += [_plain(v) for v in kind.categories if v not in seen]  # type: ignore[union-attr]
         named = (_as_type(k, field.type) for k in self.facts.keys.get(index, ()))
-        values = dict.fromkeys(
-            [*seen, *(k for k in named if k is not None), *(field.categories or ())]
-        )
+        held = [k for k in named if k is not None and self._holds(index, k)]
+        values = dict.fromkeys([*seen, *held, *(field.categories or ())])
         return sorted(values, key=lambda v: (str(type(v)), v))
 
     def discrete(self, index: int) -> bool:
@@ -201,13 +214,13 @@ class Edges:
         below = self.inputs[index].below
         if below is not None:
             beyond = (-1, below, below + 1, 2**31, 2**62, -(2**62))
-            return tuple(v for v in beyond if _fits(v, self._dtype(index), kind))
+            return tuple(v for v in beyond if self._holds(index, v))
         low, high = min(known), max(known)
         if kind in ("FLOAT", "DOUBLE"):
             return (0.0, low - 1.0, high + 1.0, low + 0.37 * (high - low))
         gaps = (v for v in range(int(low), int(min(high, low + 10_000))) if v not in known)
         values = (0, -1, low - 1, high + 1, next(gaps, high + 2))
-        return tuple(dict.fromkeys(v for v in values if _fits(v, self._dtype(index), kind)))
+        return tuple(dict.fromkeys(v for v in values if self._holds(index, v)))
 
     def _zeros(self, index: int) -> Iterator[Group]:
         kind = self.element(index)
@@ -226,13 +239,14 @@ class Edges:
             numbers = self.numbers(index)
             finite = np.abs(numbers[np.isfinite(numbers)])
             largest = float(finite.max()) if len(finite) else 1.0
-            values = [1e-30, 1e3 * max(largest, 1.0), -1e3 * max(largest, 1.0)]
+            far = 1e3 * max(largest, 1.0)
+            values = [*DENORMALS, 1e-30, far, -far]
             traces = [t for e in self.facts.ensembles for t in e.columns if t is not None]
             if any(t.input == index for t in traces):  # elsewhere distances turn into ties
                 values += [1e38, -1e38]
         elif kind in types.INTEGERS:
             # The first integer that float32 does not have.
-            values = [v for v in (2**24 + 1, -(2**24) - 1) if _fits(v, self._dtype(index), kind)]
+            values = [v for v in (2**24 + 1, -(2**24) - 1) if self._holds(index, v)]
         for value in values:
             yield self.group("far", index, [value], must_score=False)
 
@@ -257,13 +271,18 @@ def _as_type(key: Any, kind: str) -> Any:
     return float(key)
 
 
-def _fits(value: int, dtype: Any, kind: str) -> bool:
-    """Whether an integer column can hold the value."""
+def _limits(dtype: Any, kind: str) -> tuple[int, int]:
+    """The least and the greatest value that both an integer column and its SQL type hold.
+
+    >>> _limits(np.dtype("uint16"), "INT")
+    (0, 65535)
+    """
+    sql = np.iinfo(types.SCALARS[kind].arrow)
     numpy = getattr(dtype, "numpy_dtype", dtype)
     if isinstance(dtype, pd.CategoricalDtype) or numpy.kind not in "iu":
-        numpy = np.dtype(types.SCALARS[kind].arrow)
-    limits = np.iinfo(numpy)
-    return bool(limits.min <= value <= limits.max)
+        return int(sql.min), int(sql.max)
+    own = np.iinfo(numpy)
+    return max(int(own.min), int(sql.min)), min(int(own.max), int(sql.max))
 
 
 def changed_rows(

@@ -80,7 +80,9 @@ def conform(column: pa.Array, field: Input) -> tuple[Vector, Vector | None]:
         if not field.takes_infinite:
             refused = refused | np.isinf(values)
         if field.largest is not None:
-            refused = refused | (np.isfinite(values) & (np.abs(values) > field.largest))
+            refused = refused | (np.isfinite(values) & (values > field.largest))
+        if field.smallest is not None:
+            refused = refused | (np.isfinite(values) & (values < field.smallest))
     else:
         missing = (
             column.is_null().to_numpy(zero_copy_only=False)

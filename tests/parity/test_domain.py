@@ -11,14 +11,15 @@ import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 import sqlml
 from sqlml.convert import Answer
 from sqlml.parity import accepting
+from sqlml.parity.backends import raw_results
 from sqlml.score import Scorer
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def test_numbers_that_overflow_where_the_original_refuses_them_score_null(
     model = sqlml.convert(original, sample=rows)
     report = sqlml.verify(model, original, rows)
     assert report.ok
-    assert report.rejected["age"] == ("infinity", "numbers beyond 1e+38")
+    assert report.rejected["age"] == ("infinity", "numbers above 3e+38", "numbers below -3e+38")
     values = [30.0, 1e37, -1e37, 1e300, -1e300]
     given = [pa.array(values), pa.array([3] * 5)]
     scored = Scorer(accepting(model, report.signature.inputs)).score(given)
@@ -76,7 +77,36 @@ def test_numbers_that_overflow_where_the_original_refuses_them_score_null(
         original.predict(pd.DataFrame({"age": [1e300], "visits": [3]}))
     scaled = make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, churn)
     found = inputs(sqlml.verify(sqlml.convert(scaled, sample=rows), scaled, rows))
-    assert found["age"].largest is None
+    assert not found["age"].has_limits
+
+
+def test_numbers_of_which_a_step_makes_nan_for_one_that_raises_score_null() -> None:
+    """A logarithm takes one half of the numbers, and its NaN is refused behind it."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"income": rng.uniform(5, 9, 60), "pages": rng.integers(0, 9, 60)})
+    original = make_pipeline(FunctionTransformer(np.log1p), LinearRegression())
+    original.fit(rows, rows.sum(axis=1))
+    model = sqlml.convert(original, sample=rows)
+    report = sqlml.verify(model, original, rows)
+    assert report.ok
+    assert report.rejected["income"][-1] == "numbers below -0.9"
+    assert report.rejected["pages"][-1] == "numbers below 0"
+    given = [pa.array([6.0, -0.5, -7.0, -1.0, 6.0, -np.inf]), pa.array([3, 3, 3, 3, -1, 3])]
+    accepted = accepting(model, report.signature.inputs)
+    for raw in raw_results(accepted, given).values():
+        assert [v is None for v in raw.to_pylist()] == [False, False, True, True, True, True]
+
+
+def test_numbers_whose_exponential_overflows_score_null_where_the_original_raises() -> None:
+    rows = pd.DataFrame({"x": np.linspace(-2, 2, 60).astype("float32")})
+    original = make_pipeline(FunctionTransformer(np.exp), LinearRegression()).fit(rows, rows["x"])
+    model = sqlml.convert(original, sample=rows)
+    report = sqlml.verify(model, original, rows)
+    assert report.ok
+    assert report.rejected["x"] == ("missing values", "infinity", "numbers above 30")
+    accepted = accepting(model, report.signature.inputs)
+    for raw in raw_results(accepted, [pa.array([1.0, 100.0, -1e30], pa.float32())]).values():
+        assert [v is None for v in raw.to_pylist()] == [False, True, False]
 
 
 def test_unknown_categories_that_the_original_refuses_score_null(

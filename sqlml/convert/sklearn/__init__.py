@@ -92,11 +92,11 @@ def _told(model: Any) -> str:
 
 def _table(g: Graph, sample: Sample) -> Table:
     """The author's rows, as the graph's inputs."""
-    parts = tuple(_part(g, i, c) for i, c in enumerate(sample.columns))
+    parts = tuple(_part(g, i, c, sample) for i, c in enumerate(sample.columns))
     return Table(parts, None if sample.as_array else tuple(sample.labels))
 
 
-def _part(g: Graph, index: int, column: Column) -> Part:
+def _part(g: Graph, index: int, column: Column, sample: Sample) -> Part:
     """A column of the sample as a graph input.
 
     Integers and booleans may be NULL in SQL, which only a floating-point tensor can hold.
@@ -104,7 +104,9 @@ def _part(g: Graph, index: int, column: Column) -> Part:
     kind = column.type if column.type in ("STRING", "FLOAT") else "DOUBLE"
     element = {"STRING": STRING, "FLOAT": FLOAT, "DOUBLE": DOUBLE}[kind]
     tensor = g.input(f"in{index}", element)
-    return Part(tensor, 1, kind, missing=column.missing, source=index)  # type: ignore[arg-type]
+    values = sample.frame[column.name]
+    seen = values.dtype != object or bool(values.isna().any())
+    return Part(tensor, 1, kind, column.missing, seen, index)  # type: ignore[arg-type]
 
 
 def _input(g: Graph, index: int, column: Column) -> Input:

@@ -27,6 +27,8 @@ class Part:
     kind: Kind = "DOUBLE"
     missing: Any = float("nan")
     """What scikit-learn meets for a missing string: None or NaN."""
+    missing_seen: bool = True
+    """Whether the sample tells which; else an imputer may be made for either."""
     source: int | None = None
     """The model input that this is, where nothing but imputation happened to it."""
     imputed: bool = False
