@@ -414,6 +414,11 @@ LIGHTGBM = (
         why="C9: categories are numbers or booleans, and their codes are others",
     ),
     Case(
+        "lightgbm-odd-categories",
+        trained(partial(LR, **SETS), data.odd_words, data.number),
+        why="C9: names that differ in a blank, a NUL or a way to write é are different categories",
+    ),
+    Case(
         "lightgbm-integer-categories",
         trained(
             partial(LC, **SETS),
