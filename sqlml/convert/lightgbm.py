@@ -146,7 +146,7 @@ def nodes(
         raise NotConvertibleError(
             source.kind, "it was trained on pandas category columns.", ONE_HOT
         )
-    result = _trees(g, source, matrix, coded or {}, whole)
+    result = total = _trees(g, source, matrix, coded or {}, whole)
     if source.sigmoid != 1:
         result = g.node("Mul", result, g.const(source.sigmoid, "float64"))
     result = LINKS[source.link](g, result, "float64")
@@ -155,7 +155,7 @@ def nodes(
     if source.outputs == 1:
         result = two_columns(g, result, "float64")
     width = len(source.labels)
-    return Scores("classification", "probabilities", result, width, source.labels)
+    return Scores("classification", "probabilities", result, width, source.labels, total)
 
 
 @dataclass(frozen=True, slots=True)

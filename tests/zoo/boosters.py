@@ -8,6 +8,7 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import xgboost as xgb
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
@@ -451,6 +452,11 @@ LIGHTGBM = (
         "lightgbm-root",
         trained(partial(LR, reg_sqrt=True), gaps, data.number),
         why="the trees learn the root of the target",
+    ),
+    Case(
+        "sklearn-calibrated-lightgbm",
+        trained(lambda: CalibratedClassifierCV(LC(), cv=2), gaps, data.yes_no),
+        why="LightGBM 4.7 has a decision_function, which scikit-learn prefers to probabilities",
     ),
     Case(
         "lightgbm-customers",

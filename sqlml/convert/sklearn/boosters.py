@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sqlml.convert.graph import DOUBLE
-from sqlml.convert.sklearn.frame import Result, Table
+from sqlml.convert.sklearn.frame import Result, Table, name_of
+from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
     from sqlml.convert.graph import Graph
@@ -18,6 +19,12 @@ def predict_booster(g: Graph, step: Any, table: Table) -> Result:
     """The booster on the matrix that the steps before it made."""
     framework = type(step).__module__.partition(".")[0]
     module = importlib.import_module(f"sqlml.convert.{framework}")
+    if table.kind == "STRING":
+        raise NotConvertibleError(
+            name_of(step),
+            "it gets texts or categories from the model around it.",
+            "Encode them first, or publish the booster by itself (best_estimator_, say).",
+        )
     matrix = table.matrix(g, step, "FLOAT" if framework == "xgboost" else "DOUBLE")
     if table.sparse and framework == "xgboost":
         # XGBoost reads a sparse matrix as it is stored: a zero is absent, hence missing.
@@ -31,4 +38,6 @@ def predict_booster(g: Graph, step: Any, table: Table) -> Result:
     if scores.role == "label":
         return Result("classification", label=scores.tensor, classes=classes)
     tensor = g.cast(scores.tensor, DOUBLE)
-    return Result("classification", probabilities=tensor, classes=classes)
+    return Result(
+        "classification", probabilities=tensor, classes=classes, decision=scores.decision
+    )
