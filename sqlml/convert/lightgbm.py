@@ -126,6 +126,11 @@ def answer(model: Any, rows: Any) -> Answer:
     return Answer((predicted > 0.5).astype(np.int64), np.stack([1 - predicted, predicted], axis=1))
 
 
+def category_values(model: Any) -> list[list[Any]]:
+    """Of each pandas category column that the model was trained on, in their order, the values."""
+    return _read(model).categories
+
+
 def nodes(
     g: Graph,
     model: Any,

@@ -11,6 +11,7 @@ import xgboost as xgb
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -457,6 +458,15 @@ LIGHTGBM = (
         "sklearn-calibrated-lightgbm",
         trained(lambda: CalibratedClassifierCV(LC(), cv=2), gaps, data.yes_no),
         why="LightGBM 4.7 has a decision_function, which scikit-learn prefers to probabilities",
+    ),
+    Case(
+        "sklearn-search-lightgbm-categories",
+        trained(
+            lambda: GridSearchCV(LC(**SETS), {"num_leaves": [5, 9]}, cv=2),
+            categories_with_gaps,
+            data.yes_no,
+        ),
+        why="C9: the columns reach LightGBM as they are",
     ),
     Case(
         "lightgbm-customers",
