@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlml.compile import ensemble_size, prepare, used_inputs
-from sqlml.convert import convert
+from sqlml.convert import convert, labelled, opened
 from sqlml.convert.trying import Step, steps_of
 from sqlml.errors import NotConvertibleError
 from sqlml.publish import ordered_sample
 
 if TYPE_CHECKING:
-    from sqlml.model import ScoringModel
+    from collections.abc import Iterable
+
+    from sqlml.model import Label, ScoringModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,13 @@ class CheckedModel:
         )
 
 
-def check(model: Any, *, sample: Any) -> CheckedModel:
+def check(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -> CheckedModel:
     """Which steps of a trained model convert, which do not and why, and what would score it.
 
-    `sample`: what `sqlml.publish` takes. Nothing is written, and no scores are compared: that
-    is a part of `publish`. Raises `SampleError`, and `NotConvertibleError` only for a model
-    of no known framework.
+    `model`, `sample` and `labels`: what `sqlml.publish` takes. Nothing is written, and no scores
+    are compared: that is a part of `publish`. Raises `SampleError`, `ModelRejectedError` and
+    `ArgumentError` as `publish` does, and `NotConvertibleError` only for a model of no known
+    framework.
 
     >>> import numpy as np
     >>> from sklearn.linear_model import LinearRegression
@@ -71,7 +74,9 @@ def check(model: Any, *, sample: Any) -> CheckedModel:
     Expected backend sql: an expression over 2 inputs, ...
     Not compared with the original yet: sqlml publish does that before it writes.
     """
+    model = opened(model)
     rows = ordered_sample(model, sample)
+    model = labelled(model, labels)
     steps = steps_of(model, rows)
     try:
         scoring = convert(model, sample=rows)

@@ -140,6 +140,8 @@ def _mapped(function: Callable[..., Expr], *cells: Array) -> Array:
 
 def _aligned(arena: Arena, tensors: Sequence[Any]) -> list[Array]:
     """Cells of tensors for one row; a constant must be the same for every row."""
+    if any(isinstance(t, Rows) and not isinstance(t.cells, np.ndarray) for t in tensors):
+        raise NotCompilableError("A tensor of one number a row, [N], is combined.")
     rank = max(t.cells.ndim + 1 if isinstance(t, Rows) else t.ndim for t in tensors)
     found = []
     for tensor in tensors:
@@ -219,6 +221,8 @@ def _cast(arena: Arena, given: Sequence[Any], attributes: Mapping[str, Any]) -> 
         raise NotCompilableError(f"Cast to {kind.name} has no form in SQL.")
     if kind.kind in "ib" and x.dtype.startswith("float"):
         return Rows(_mapped(lambda c: _whole(arena, c, kind.name), x.cells))
+    if kind.kind == "i" and kind.itemsize < np.dtype(x.dtype).itemsize:
+        raise NotCompilableError("Cast to a narrower integer raises in SQL; ONNX cuts bits off.")
     return Rows(_mapped(lambda c: arena.cast(c, kind.name), x.cells))
 
 

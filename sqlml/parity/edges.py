@@ -128,7 +128,7 @@ class Edges:
         if self.element(index) not in types.INTEGERS:
             return True
         least, most = self.limits(index)
-        return least <= value <= most
+        return bool(least <= value <= most)
 
     def numbers(self, index: int) -> Array:
         """All numbers of an input in the sample, as doubles."""
@@ -155,6 +155,10 @@ class Edges:
     def known_values(self, index: int) -> list[Any]:
         """The values of a column that the sample has and those that the graph names."""
         field, column = self.inputs[index], self.column(index)
+        if field.below is not None:
+            # Each entry is looked up alike: the first, the last and those of the sample show it.
+            inside = sorted({0, field.below - 1, *self.numbers(index).tolist()})
+            return [int(v) for v in inside if v < field.below][:MOST_CATEGORIES]
         if field.width is not None:
             return list(field.categories or ())
         seen = [_plain(v) for v in self.sample.frame[column.name].dropna().unique()]
@@ -169,7 +173,7 @@ class Edges:
     def discrete(self, index: int) -> bool:
         """Whether the input may stand for categories, whose unknown values may be refused."""
         if self.inputs[index].width is not None:
-            return self.inputs[index].categories is not None
+            return self.inputs[index].below is not None
         kind = self.inputs[index].type
         return kind not in ("FLOAT", "DOUBLE") or bool(self.facts.keys.get(index))
 
@@ -207,6 +211,10 @@ class Edges:
             return (False, True)
         if not known:
             return ()
+        below = self.inputs[index].below
+        if below is not None:
+            beyond = (-1, below, below + 1, 2**31, 2**62, -(2**62))
+            return tuple(v for v in beyond if self._holds(index, v))
         low, high = min(known), max(known)
         if kind in ("FLOAT", "DOUBLE"):
             return (0.0, low - 1.0, high + 1.0, low + 0.37 * (high - low))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.dummy import DummyClassifier
@@ -49,13 +49,15 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from . import data
 from .case import Case, trained
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 sql_names = partial(data.numbers, names=data.SQL_NAMES)
 gaps = partial(data.numbers, missing=0.2)
 float32 = partial(data.numbers, dtype="float32")
 coarse = partial(data.numbers, decimals=1)
 customers_with_gaps = partial(data.customers, missing=0.15)
 categories_with_gaps = partial(data.customers, category=True, missing=0.15)
-
 
 
 def mixed(n: int, seed: int) -> pd.DataFrame:
@@ -162,9 +164,7 @@ TREES = (
     ),
     Case(
         "sklearn-hgb-mixed-widths",
-        trained(
-            lambda: HistGradientBoostingRegressor(max_iter=1, max_depth=1), mixed, data.number
-        ),
+        trained(lambda: HistGradientBoostingRegressor(max_iter=1, max_depth=1), mixed, data.number),
         why="the kernel took a float column for one of doubles beside a double without a split",
     ),
     Case(
