@@ -113,14 +113,27 @@ def positives(n: int, seed: int) -> pd.DataFrame:
     return counts(n, seed).abs()
 
 
-ODD_WORDS = ("a", "a\0b", "a ", "it's", "back\\slash", "two\nlines", "\u00e9", "e\u0301", "\U0001f600")
+ODD_WORDS = (
+    "a",
+    "a\0b",
+    "a ",
+    "it's",
+    "back\\slash",
+    "two\nlines",
+    "\u00e9",
+    "e\u0301",
+    "\U0001f600",
+)
 
 
 def odd_words(n: int, seed: int) -> pd.DataFrame:
     """Categories whose names are close to each other, or awkward in SQL."""
     rng = np.random.default_rng(seed)
     return pd.DataFrame(
-        {"amount": rng.normal(size=n), "word": pd.Categorical(rng.choice(np.array(ODD_WORDS, object), n))}
+        {
+            "amount": rng.normal(size=n),
+            "word": pd.Categorical(rng.choice(np.array(ODD_WORDS, object), n)),
+        }
     )
 
 

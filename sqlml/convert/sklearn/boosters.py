@@ -47,9 +47,7 @@ def predict_booster(g: Graph, step: Any, table: Table) -> Result:
     if scores.role == "label":
         return Result("classification", label=scores.tensor, classes=classes)
     tensor = g.cast(scores.tensor, DOUBLE)
-    return Result(
-        "classification", probabilities=tensor, classes=classes, decision=scores.decision
-    )
+    return Result("classification", probabilities=tensor, classes=classes, decision=scores.decision)
 
 
 def _coded(g: Graph, step: Any, table: Table, module: Any) -> dict[int, Categories]:
