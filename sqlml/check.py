@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlml.compile import ensemble_size, prepare, used_inputs
-from sqlml.convert import convert, opened
+from sqlml.convert import convert, labelled, opened
 from sqlml.convert.trying import Step, steps_of
 from sqlml.errors import NotConvertibleError
 from sqlml.publish import ordered_sample
 
 if TYPE_CHECKING:
-    from sqlml.model import ScoringModel
+    from collections.abc import Iterable
+
+    from sqlml.model import Label, ScoringModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,12 @@ class CheckedModel:
         )
 
 
-def check(model: Any, *, sample: Any) -> CheckedModel:
+def check(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -> CheckedModel:
     """Which steps of a trained model convert, which do not and why, and what would score it.
 
-    `model` and `sample`: what `sqlml.publish` takes. Nothing is written, and no scores are
-    compared: that is a part of `publish`. Raises `SampleError`, `ModelRejectedError` for a file
-    that cannot be opened or is not safe, and `NotConvertibleError` only for a model of no known
+    `model`, `sample` and `labels`: what `sqlml.publish` takes. Nothing is written, and no scores
+    are compared: that is a part of `publish`. Raises `SampleError`, `ModelRejectedError` and
+    `ArgumentError` as `publish` does, and `NotConvertibleError` only for a model of no known
     framework.
 
     >>> import numpy as np
@@ -74,6 +76,7 @@ def check(model: Any, *, sample: Any) -> CheckedModel:
     """
     model = opened(model)
     rows = ordered_sample(model, sample)
+    model = labelled(model, labels)
     steps = steps_of(model, rows)
     try:
         scoring = convert(model, sample=rows)

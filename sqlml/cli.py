@@ -57,6 +57,14 @@ def _labels(ctx: click.Context, option: click.Parameter, text: str | None) -> li
     return found
 
 
+_labels_option = click.option(
+    "--labels",
+    metavar="JSON",
+    callback=_labels,
+    help='Of a network that classifies, in the order of its probabilities: \'["no", "yes"]\'.',
+)
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sqlml")
 def main() -> None:
@@ -86,12 +94,7 @@ def demo(directory: str) -> None:
     "--sample", "sample_file", required=True, help="Rows of the training data: .parquet or .csv."
 )
 @click.option("--alias", help="The alias for this version; the bare name means 'champion'.")
-@click.option(
-    "--labels",
-    metavar="JSON",
-    callback=_labels,
-    help='Of a network that classifies, in the order of its probabilities: \'["no", "yes"]\'.',
-)
+@_labels_option
 @click.option("--trust-pickle", is_flag=True, help="Open a pickled model, which runs its code.")
 @_json
 def publish(
@@ -128,9 +131,16 @@ def publish(
     "sample_file",
     help="Rows of the training data: .parquet or .csv; else MLflow's input example.",
 )
+@_labels_option
 @click.option("--trust-pickle", is_flag=True, help="Open a pickled model, which runs its code.")
 @_json
-def check(source: str, sample_file: str | None, trust_pickle: bool, as_json: bool) -> None:
+def check(
+    source: str,
+    sample_file: str | None,
+    labels: list[Label] | None,
+    trust_pickle: bool,
+    as_json: bool,
+) -> None:
     """Say which steps of a model convert, which do not and why; nothing is published.
 
     SOURCE is that of sqlml publish. Exit code 1 where the model would be refused.
@@ -141,7 +151,7 @@ def check(source: str, sample_file: str | None, trust_pickle: bool, as_json: boo
 
     model = open_source(source, trust_pickle=trust_pickle)
     rows = read_rows(sample_file) if sample_file else sample_of_source(source, "--sample FILE")
-    checked = check_model(model, sample=rows)
+    checked = check_model(model, sample=rows, labels=labels)
     if as_json:
         _print_json({"ok": checked.ok} | dataclasses.asdict(checked))
     else:

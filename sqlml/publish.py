@@ -112,9 +112,8 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
 
         >>> model = open_source("model.keras")                            # doctest: +SKIP
     """
-    if is_file(source):
-        return opened(source, trust_pickle=trust_pickle)
-    return registry.open_source(source, trust_pickle=trust_pickle)
+    found = source if is_file(source) else registry.open_source(source, trust_pickle=trust_pickle)
+    return opened(found, trust_pickle=trust_pickle)
 
 
 def ordered_sample(model: Any, sample: Any) -> Sample:

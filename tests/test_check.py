@@ -148,6 +148,28 @@ def test_a_booster_is_one_step(rows):
     assert step.reason == "it was trained on one class only."
 
 
+def test_a_network_has_the_labels_that_its_author_states(rows, leaves):
+    from torch import nn
+
+    X = rows[["age", "tenure"]].astype("float32")
+    network = nn.Sequential(nn.Linear(2, 2), nn.Softmax(dim=1)).eval()
+    checked = sqlml.check(network, sample=X, labels=["no", "yes"])
+    assert found(checked) == [("model", "Sequential", "")]
+    assert checked.expected.task == "classification"
+    assert sqlml.check(network, sample=X).expected.task == "regression"
+
+
+def test_a_file_is_checked_as_it_is_published(rows, leaves, tmp_path):
+    X = rows[["age", "tenure"]].set_axis(["in0", "in1"], axis=1)
+    made = sqlml.convert(LogisticRegression().fit(X, leaves), sample=X)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(made.onnx)
+    X.to_parquet(tmp_path / "rows.parquet")
+    done = run("check", path, "--sample", tmp_path / "rows.parquet")
+    assert done.exit_code == 0, done.output
+    assert "2 of 2 inputs used" in done.stdout
+
+
 def test_an_onnx_file_is_one_step(rows, tmp_path):
     X = rows[["age", "tenure"]].astype("float32")
     made = to_onnx(LinearRegression().fit(X, X.age), X.to_numpy()[:1])

@@ -1,7 +1,8 @@
 """Files that hold one model, each in a framework's own format: which are opened, and how.
 
 Most formats of models can run code when they are opened. ONNX is data; `.keras` files are opened
-where they name nothing but Keras' own layers; `.pt2` files, parts of which PyTorch unpickles, by
+where they name nothing but Keras' own layers, and directories of Spark ML where they name nothing
+but Spark's own classes; `.pt2` files, parts of which PyTorch unpickles, by
 who trusts them.
 """
 
@@ -28,6 +29,7 @@ OPENED = {
     ".keras": "sqlml.convert.keras.file",
     ".pt2": "sqlml.convert.torch.file",
 }
+SPARK = "sqlml.convert.spark.file"
 TRUSTED = (".pt2",)
 _KERAS = "Save the model as Keras 3 does: model.save('model.keras')."
 _PYTORCH = (
@@ -56,7 +58,8 @@ def is_file(source: object) -> bool:
     if not isinstance(source, str | os.PathLike) or _SCHEME.match(os.fspath(source)):
         return False
     path = Path(source)
-    return path.suffix.lower() in {*OPENED, *INSTEAD} or (path / SAVED_MODEL).is_file()
+    known = path.suffix.lower() in {*OPENED, *INSTEAD}
+    return known or (path / SAVED_MODEL).is_file() or _is_spark(path)
 
 
 def opened(source: Any, *, trust_pickle: bool = False) -> Any:
@@ -75,6 +78,8 @@ def opened(source: Any, *, trust_pickle: bool = False) -> Any:
         raise ModelRejectedError(
             f"{source} is not there. The path is one of the machine that publishes the model."
         )
+    if _is_spark(path):
+        return cast("Opener", importlib.import_module(SPARK)).opened(path)
     kind = path.suffix.lower()
     if kind not in OPENED:
         reason, advice = INSTEAD.get(kind, INSTEAD[".pb"])
@@ -85,3 +90,8 @@ def opened(source: Any, *, trust_pickle: bool = False) -> Any:
             "sqlml publish … --trust-pickle; in Python sqlml.publish(torch.export.load(path), …)."
         )
     return cast("Opener", importlib.import_module(OPENED[kind])).opened(path)
+
+
+def _is_spark(path: Path) -> bool:
+    """Whether Spark ML wrote the directory."""
+    return any(path.glob("metadata/part-*"))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlml.convert import converter_of
+from sqlml.convert.network import unlabelled
 from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
@@ -45,5 +46,7 @@ def steps_of(model: Any, sample: Sample) -> tuple[Step, ...]:
     try:
         converter.convert(model, sample)
     except NotConvertibleError as error:
-        return (Step(WHOLE, type(model).__name__, error.reason),)
-    return (Step(WHOLE, type(model).__name__),)
+        reason = error.reason
+    else:
+        reason = ""
+    return (Step(WHOLE, type(unlabelled(model)[0]).__name__, reason),)

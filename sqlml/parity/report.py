@@ -132,7 +132,11 @@ class ParityReport:
         ]
         taking = [i.name for i in self.signature.inputs if i.takes_missing]
         lines.append(f"  NULL is scored in   {listed(taking) or 'no input: such rows score NULL'}")
-        limited = [i.name for i in self.signature.inputs if i.categories is not None]
+        inputs = self.signature.inputs
+        limited = [i.name for i in inputs if i.categories is not None]
+        indices = [f"{i.name} (below {i.below:,})" for i in inputs if i.below is not None]
+        if indices:
+            lines.append(f"  only an index       {listed(indices)}")
         if limited:
             lines.append(f"  only known values   {listed(limited)}")
         return "\n".join(lines)

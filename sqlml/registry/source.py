@@ -29,14 +29,23 @@ T = TypeVar("T")
 
 _logger = logging.getLogger("sqlml.registry")
 
-# MLflow's flavors with a converter here, and the package whose classes it may name where
+# MLflow's flavors that MLflow opens, and the package whose classes they may name where
 # nothing has to be trusted. A sklearn flavor is pickled, or in skops' format, whose list
-# of trusted types the model file brings along; a statsmodels flavor is pickled.
+# of trusted types the model file brings along; those of statsmodels and PyTorch are pickled.
 FLAVORS = {
     "xgboost": "xgboost.",
     "lightgbm": "lightgbm.basic.Booster",
+    "catboost": "catboost.",
     "sklearn": None,
     "statsmodels": None,
+    "pytorch": None,
+}
+# The others: what names the file in their description. It is opened as any file of a model.
+FILES = {
+    "onnx": "data",
+    "keras": "data",
+    "tensorflow": "data",
+    "spark": "model_data",
 }
 
 _SOURCE = re.compile(r"(runs|models):/[A-Za-z0-9_][A-Za-z0-9_.@ \-]*(/[A-Za-z0-9_.@ \-]+)*")
@@ -45,9 +54,10 @@ _SOURCE = re.compile(r"(runs|models):/[A-Za-z0-9_][A-Za-z0-9_.@ \-]*(/[A-Za-z0-9
 def open_source(source: str, *, trust_pickle: bool = False) -> Any:
     """The trained model behind `runs:/…` or `models:/…`, as its author logged it with MLflow.
 
-    Pickled models run whatever code their file holds, with the rights of this process:
-    they are opened only with `trust_pickle`, by whoever knows where the file came from.
-    XGBoost's and LightGBM's own files need no trust.
+    A flavor of `FILES` gives the path of the model's file, on this machine, for
+    `sqlml.convert.opened`. Pickled models run whatever code their file holds, with the rights of
+    this process: they are opened only with `trust_pickle`, by whoever knows where the file came
+    from. XGBoost's, LightGBM's and CatBoost's own files need no trust.
     Raises `ReferenceNotAllowedError`, `ModelRejectedError` where trust is needed,
     `NotConvertibleError` for other flavors, `DependencyMissingError`, and
     `RegistryUnavailableError`.
@@ -63,13 +73,16 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
             "it is a published version already.",
             "To copy it: CREATE MODEL copy FROM 'models:/<name>/<version>'.",
         )
-    flavor = next((name for name in FLAVORS if name in found), None)
+    known = [*FLAVORS, *FILES]
+    flavor = next((name for name in known if name in found), None)
     if flavor is None:
         raise NotConvertibleError(
             source,
-            f"its flavor is {listed(sorted(found))}, known are {listed([*FLAVORS])}.",
+            f"its flavor is {listed(sorted(found))}, known are {listed(known, len(known))}.",
             "Publish from Python: sqlml.publish(model, …).",
         )
+    if flavor in FILES:
+        return _file(source, str(found[flavor].get(FILES[flavor])))
     if not (trust_pickle or _native(flavor, found[flavor])):
         raise ModelRejectedError(
             f"{source} is pickled, and opening it runs the code inside. If you trust where "
@@ -151,6 +164,20 @@ def _opened(source: str, flavor: str) -> Any:
         raise ModelRejectedError(
             f"{source} cannot be opened: {type(error).__name__}: {error}"
         ) from error
+
+
+def _file(source: str, name: str) -> Path:
+    """The model itself among the artifacts: a file, or the one file `model.…` of a directory."""
+    from mlflow.artifacts import download_artifacts
+
+    directory = Path(asked(lambda _: download_artifacts(source), patience=None)).resolve()
+    path = (directory / name).resolve()
+    inside = sorted(path.glob("model.*"))
+    if len(inside) == 1:
+        (path,) = inside
+    if not path.is_relative_to(directory) or not path.exists():
+        raise ModelRejectedError(f"{source} has no file of a model at {name!r}.")
+    return path
 
 
 def _flavors(source: str) -> dict[str, dict[str, Any]]:
