@@ -10,7 +10,6 @@ from onnx import TensorProto, helper
 
 from sqlml.convert.graph import DOUBLE, FLOAT, INT64, STRING, Graph, precision_of, wire_of
 from sqlml.convert.links import two_columns
-from sqlml.convert.network import MOST_ENTRIES
 from sqlml.convert.ready_made.inputs import check_types, entries_of, places_of, table
 from sqlml.convert.ready_made.outputs import columns_of
 from sqlml.convert.ready_made.runtime import session
@@ -39,6 +38,9 @@ _WIDER = {
     TensorProto.UINT16: TensorProto.INT32,
     TensorProto.UINT32: TensorProto.INT64,
 }
+
+MOST_PLACES = 1_000
+"""Of a table: verify tries each of them, counted from the start and from the end."""
 
 _TRIAL = 3
 """Rows on which a graph for one row at a time is tried for several."""
@@ -157,11 +159,11 @@ def _accept_places(
         known = entries.get(feed.name)
         if known is None:
             continue
-        if 2 * known > MOST_ENTRIES:
+        if known > MOST_PLACES:
             raise NotConvertibleError(
                 ready.kind,
                 f"input {feed.name!r} is a place in a table of {known:,} entries, and "
-                f"{MOST_ENTRIES // 2:,} are the most.",
+                f"{MOST_PLACES:,} are the most.",
             )
         g.accepted |= dict.fromkeys(mine, tuple(range(-known, known)))
 
