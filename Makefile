@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 # dbt asks for other versions of what the tests need: an environment of its own.
 DBT = $(VENV)-dbt
+# TensorFlow is half the size of everything else, and Keras runs on one framework in a process.
+TENSORFLOW = $(VENV)-tensorflow
 
 # What pip compiles when it installs the package.
 KERNEL = hatch_build.py sqlml/score/kernel/trees.c
@@ -25,7 +27,7 @@ help:  ## list the targets
 demo: $(VENV)/demo.stamp  ## train on real flights, publish, score in SQL, show results
 	@$(JAVA) && $(BIN)/sqlml demo
 
-test: $(VENV)/test.stamp $(DBT)/dbt.stamp  ## run every test; style, types and layers are among them
+test: $(VENV)/test.stamp $(DBT)/dbt.stamp $(TENSORFLOW)/tensorflow.stamp  ## run every test; style, types and layers are among them
 	@$(JAVA) && $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST)
 
 lint: $(VENV)/test.stamp  ## only style, types and layers
@@ -42,7 +44,7 @@ coverage: $(VENV)/test.stamp  ## train every estimator, and write docs/coverage.
 	@$(BIN)/python -m tests.survey
 
 clean:  ## remove the environment and everything that runs leave behind
-	rm -rf $(VENV) $(DBT) sqlml-demo sqlml-bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(DBT) $(TENSORFLOW) sqlml-demo sqlml-bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # The stamps are newer than what they were made from, so a second run starts at once.
 $(VENV)/python.stamp: scripts/python.sh
@@ -66,4 +68,13 @@ $(DBT)/dbt.stamp: $(VENV)/python.stamp sql/dbt/integration/requirements.txt
 	@$(BIN)/python -m venv $(DBT)
 	@$(DBT)/bin/python -m pip --disable-pip-version-check install $$(test -t 1 || echo --quiet) \
 		--requirement sql/dbt/integration/requirements.txt
+	@touch $@
+
+# Both environments write into one registry, whose tables are those of one version of MLflow.
+$(TENSORFLOW)/tensorflow.stamp: $(VENV)/test.stamp
+	@echo "Installing TensorFlow into $(TENSORFLOW): once, two minutes …"
+	@$(BIN)/python -m venv $(TENSORFLOW)
+	@$(TENSORFLOW)/bin/python -m pip --disable-pip-version-check install $$(test -t 1 || echo --quiet) \
+		--editable '.[tensorflow]' \
+		"mlflow==$$($(BIN)/python -c 'from importlib.metadata import version; print(version("mlflow"))')"
 	@touch $@

@@ -36,6 +36,8 @@ class Input:
     categories: tuple[Category, ...] | None = None
     """The only values that the original scores, else it raises and such a row scores NULL.
     None: every value is scored."""
+    below: int | None = None
+    """Only whole numbers from zero to below this are scored, as of an index; None: all are."""
     width: int | None = None
     """The elements of an ARRAY, which stand in one tensor; NULL, or an array of another length,
     scores NULL. None for a type that is no array."""
@@ -55,6 +57,7 @@ class Input:
             and self.takes_infinite
             and not self.has_limits
             and self.categories is None
+            and self.below is None
         )
 
 

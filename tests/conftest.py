@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-ONE_SERVER = ("serve", "cluster", "dbt")
+ONE_SERVER = ("serve", "cluster", "dbt", "tensorflow")
 
 
 @pytest.hookimpl(tryfirst=True)

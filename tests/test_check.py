@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from skl2onnx import to_onnx
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, StackingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import CategoricalNB, GaussianNB
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -167,6 +168,15 @@ def test_a_file_is_checked_as_it_is_published(rows, leaves, tmp_path):
     done = run("check", path, "--sample", tmp_path / "rows.parquet")
     assert done.exit_code == 0, done.output
     assert "2 of 2 inputs used" in done.stdout
+
+
+def test_an_onnx_file_is_one_step(rows, tmp_path):
+    X = rows[["age", "tenure"]].astype("float32")
+    made = to_onnx(LinearRegression().fit(X, X.age), X.to_numpy()[:1])
+    (tmp_path / "age.onnx").write_bytes(made.SerializeToString())
+    for model in (made, tmp_path / "age.onnx"):
+        checked = sqlml.check(model, sample=X)
+        assert (checked.ok, len(checked.steps), checked.expected.task) == (True, 1, "regression")
 
 
 def test_what_is_no_model_at_all_is_tried_as_what_it_is(rows):

@@ -16,7 +16,7 @@ from sqlml.cli import main
 from sqlml.convert import CONVERTERS
 
 from .documents import Block, blocks, run_sql
-from .zoo import ZOO
+from .zoo import ZOO, spark_ml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,9 +125,9 @@ def test_every_estimator_in_the_table_is_in_the_zoo(extra: str, spark: SparkSess
 
 
 def classes_in_zoo(extra: str) -> set[str]:
-    """The names of the classes that a framework's cases are made of; Spark names what it trains
-    by the class that trains it.
-    """
+    """The names of the classes that a framework's cases are made of."""
+    if extra == "spark":
+        return set(spark_ml.TRAINED)
     found = set()
     for case in ZOO:
         if case.id.startswith(f"{extra}-"):
@@ -137,12 +137,7 @@ def classes_in_zoo(extra: str) -> set[str]:
                 parts += model.get_params(deep=True).values()
             if hasattr(model, "model"):  # the results of a statsmodels model
                 parts.append(model.model)
-            parts += getattr(model, "stages", ())
             if hasattr(model, "modules"):  # a network, whose layers are modules of PyTorch
                 parts += [*model.modules(), *getattr(model, "layers", ())]
             found |= {type(part).__name__ for part in parts}
-    if extra == "spark":
-        found |= {name.removesuffix("Model") for name in found}
-        found |= {name.replace("ificationModel", "ifier") for name in found}
-        found |= {name.replace("RegressionModel", "Regressor") for name in found}
     return found

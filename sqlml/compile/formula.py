@@ -107,7 +107,7 @@ _FLOATS = ("float32", "float64")
 
 
 def _needs_only_finite(field: Input, x: Expr) -> bool:
-    unbounded = not field.has_limits and field.categories is None
+    unbounded = not field.has_limits and field.categories is None and field.below is None
     refuses = not (field.takes_missing or field.takes_infinite)
     return x.dtype in _FLOATS and refuses and unbounded
 
@@ -146,6 +146,10 @@ def _taken(arena: Arena, field: Input, x: Expr) -> Expr:
         if field.takes_missing:
             known = arena.apply("or", known, missing)
         found = arena.apply("and", found, known)
+    if field.below is not None:
+        low, high = arena.literal(0, x.dtype), arena.literal(field.below - 1, x.dtype)
+        index = arena.apply("and", arena.apply("le", low, x), arena.apply("le", x, high))
+        found = arena.apply("and", found, index)
     return found
 
 

@@ -219,6 +219,8 @@ def _cast(arena: Arena, given: Sequence[Any], attributes: Mapping[str, Any]) -> 
         raise NotCompilableError(f"Cast to {kind.name} has no form in SQL.")
     if kind.kind in "ib" and x.dtype.startswith("float"):
         return Rows(_mapped(lambda c: _whole(arena, c, kind.name), x.cells))
+    if kind.kind == "i" and kind.itemsize < np.dtype(x.dtype).itemsize:
+        raise NotCompilableError("Cast to a narrower integer raises in SQL; ONNX cuts bits off.")
     return Rows(_mapped(lambda c: arena.cast(c, kind.name), x.cells))
 
 

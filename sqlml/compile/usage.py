@@ -61,8 +61,11 @@ def inputs_given(model: ScoringModel) -> tuple[int, ...]:
 def _without_trees(proto: onnx.ModelProto) -> bytes:
     """The graph with sums of the features that trees split on in the place of the trees.
 
-    It depends on the same inputs, and is short, however many splits there are.
+    It depends on the same inputs, and is short, however many splits there are. The weights of the
+    sums are random, lest columns of one category take each other's place in a sum, or one output
+    another's: then nothing would be left of them.
     """
+    random = np.random.default_rng(0)
     changed = onnx.ModelProto()
     changed.CopyFrom(proto)
     nodes: list[onnx.NodeProto] = []
@@ -73,7 +76,7 @@ def _without_trees(proto: onnx.ModelProto) -> bytes:
         given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         split_on = _split_on(given)
         features = split_on if len(split_on) else np.zeros(1, np.int64)
-        weight = np.full((len(features), given["n_targets"]), bool(len(split_on)))
+        weight = random.uniform(1, 2, (len(features), given["n_targets"])) * bool(len(split_on))
         weight = weight.astype(numpy_helper.to_array(given["nodes_splits"]).dtype)
         out = node.output[0]
         for name, values in ((f"{out}_features", features), (f"{out}_weights", weight)):

@@ -137,10 +137,7 @@ def opened(model: Any, *, trust_pickle: bool = False) -> Any:
 
 
 def input_names(model: object) -> list[str] | None:
-    """The names under which the model itself knows its inputs, where it does.
-
-    Raises `NotConvertibleError` for a Spark pipeline whose stages do not tell.
-    """
+    """The names under which the model itself knows its inputs, where it does."""
     if _of_spark(model):
         from sqlml.convert.spark import input_names as raw_columns
 
@@ -154,11 +151,15 @@ def input_names(model: object) -> list[str] | None:
 
 def sample_of(model: object, data: Any) -> Sample:
     """The author's sample in the form that the model's framework takes (see `read_sample`)."""
-    return read_sample(data, input_names(model), nullable=_of_spark(model))
+    if not _of_spark(model):
+        return read_sample(data, input_names(model))
+    from sqlml.convert.spark.vectors import as_arrays
+
+    return read_sample(as_arrays(data), input_names(model), nullable=True)
 
 
 def _of_spark(model: object) -> bool:
-    return type(model).__module__.startswith("pyspark.ml.")
+    return bool(importlib.import_module(CONVERTERS["spark"]).recognises(model))
 
 
 def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -> ScoringModel:

@@ -122,7 +122,12 @@ def codes_of(kind: str, column: Column, values: Sequence[Any]) -> dict[Category,
                 f"the category {value!r} of column {column.name!r} is no {column.type}.",
                 "Give a sample of the training data.",
             )
-        if not isinstance(value, str) and abs(value) >= _EXACT:
+        if isinstance(value, str):
+            if any("\ud800" <= character <= "\udfff" for character in value):
+                raise NotConvertibleError(
+                    kind, f"the category {value!r} of column {column.name!r} is no Unicode text."
+                )
+        elif abs(value) >= _EXACT:
             raise NotConvertibleError(
                 kind, f"the category {value} of column {column.name!r} is no exact double."
             )

@@ -24,9 +24,10 @@ OPSETS = {"": 18, "ai.onnx.ml": 5}
 PASSES_FROM = 15
 """The ONNX from which on there are all operators that passes over a finished graph add."""
 
-FLOAT, DOUBLE, INT64, BOOL, STRING = (
+FLOAT, DOUBLE, INT32, INT64, BOOL, STRING = (
     onnx.TensorProto.FLOAT,
     onnx.TensorProto.DOUBLE,
+    onnx.TensorProto.INT32,
     onnx.TensorProto.INT64,
     onnx.TensorProto.BOOL,
     onnx.TensorProto.STRING,
@@ -52,6 +53,8 @@ class Graph:
         self.domains = dict(OPSETS)
         self.accepted: dict[int, tuple[Any, ...]] = {}
         """The only values that an input, by its number, may hold where a step raises on others."""
+        self.below: dict[int, int] = {}
+        """By input: it is an index, from zero to below this."""
 
     def fresh(self) -> str:
         """A tensor name that nothing else bears."""

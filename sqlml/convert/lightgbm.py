@@ -53,6 +53,14 @@ _LINKS = {
 # Those whose Booster has no word for its labels: they are 0 to K-1.
 _OF_CLASSES = ("binary", "multiclass", "multiclassova")
 
+# Parameters of an estimator that its predict hands on, and that make it say something else
+# than the sum of all trees through the link.
+_OF_PREDICT = (
+    "pred_early_stop", "predict_raw_score", "predict_rawscore", "raw_score", "is_predict_raw_score",
+    "predict_leaf_index", "leaf_index", "is_predict_leaf_index", "predict_contrib", "contrib",
+    "is_predict_contrib", "start_iteration_predict", "num_iteration_predict",
+)  # fmt: skip
+
 # The bit of decision_type that a split by category has.
 _CATEGORICAL = 1
 
@@ -219,6 +227,13 @@ def _fitted(model: Any) -> Any:
     """The Booster of an estimator."""
     from sklearn.exceptions import NotFittedError
 
+    for name in _OF_PREDICT:
+        if value := model.get_params().get(name):
+            raise NotConvertibleError(
+                type(model).__name__,
+                f"its parameter {name}={value} changes what predict says.",
+                "Train without it.",
+            )
     try:
         return model.booster_
     except NotFittedError:

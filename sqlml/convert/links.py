@@ -62,9 +62,13 @@ def _step(g: Graph, x: str, dtype: Width) -> str:
 
 
 def _log1p_exp(g: Graph, x: str, dtype: Width) -> str:
-    # log(1 + exp(x)) as max(x, 0) + log(1 + exp(-|x|)), which does not overflow.
-    tail = g.node("Add", g.const(1, dtype), g.node("Exp", g.node("Neg", g.node("Abs", x))))
-    return g.node("Add", g.node("Relu", x), g.node("Log", tail))
+    # log(1 + exp(x)) as max(x, 0) + log(1 + exp(-|x|)), which keeps the digits of small ones;
+    # where exp(x) overflows, the original is infinite.
+    one = g.const(1, dtype)
+    tail = g.node("Add", one, g.node("Exp", g.node("Neg", g.node("Abs", x))))
+    near = g.node("Add", g.node("Relu", x), g.node("Log", tail))
+    power = g.node("Exp", x)
+    return g.node("Where", g.node("IsInf", power), power, near)
 
 
 def _signed_square(g: Graph, x: str, dtype: Width) -> str:

@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 SQL: dict[Width, str] = {"float32": "FLOAT", "float64": "DOUBLE"}
 """The floating types in which a network may compute."""
 
-MOST_ENTRIES = 2_000
-"""Of an embedding: verify tries each of them."""
-
 _SUM = 1e-3
 """How far probabilities in float32 may be from adding up to one."""
 
@@ -91,6 +88,7 @@ def scoring_model(
                 column.type,
                 f"ARRAY<{wire}>" if column.width else wire,
                 categories=g.accepted.get(i),
+                below=g.below.get(i),
                 width=column.width,
             )
         )
@@ -105,21 +103,17 @@ def scoring_model(
     )
 
 
-def accept_indices(g: Graph, index: int, entries: int, step: str) -> None:
-    """Note that an input, by its number, is an index of so many entries; others are refused.
-
-    Raises `NotConvertibleError`, with the step's name, for more than verify tries.
-    """
-    if entries > MOST_ENTRIES:
-        raise NotConvertibleError(
-            step, f"it has {entries:,} entries, and {MOST_ENTRIES:,} are the most."
-        )
-    known = g.accepted.get(index, range(entries))
-    g.accepted[index] = tuple(range(min(entries, len(known))))
+def accept_indices(g: Graph, index: int, entries: int) -> None:
+    """Note that an input, by its number, is an index of so many entries; others are refused."""
+    g.below[index] = min(entries, g.below.get(index, entries))
 
 
 def answer_of(result: Array, labels: tuple[Label, ...]) -> Answer:
-    """A network's result as an answer of its framework."""
+    """A network's result as an answer of its framework.
+
+    Probabilities with NaN among them are NaN altogether: beside it TensorFlow's softmax leaves
+    zeros or more NaN, by a number's place in the processor's vectors.
+    """
     import numpy as np
 
     from sqlml.convert import Answer
@@ -129,6 +123,7 @@ def answer_of(result: Array, labels: tuple[Label, ...]) -> Answer:
         return Answer(table[:, 0] if table.shape[1] == 1 else table)
     if table.shape[1] == 1:
         table = np.concatenate([1 - table, table], axis=1)
+    table = np.where(np.isnan(table).any(axis=1, keepdims=True), np.nan, table)
     return Answer(np.asarray(labels)[table.argmax(axis=1)], table)
 
 

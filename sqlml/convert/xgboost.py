@@ -276,7 +276,7 @@ def _categories(source: _Source, sample: Sample) -> dict[int, list[Any]]:
                 f"{source.kind} was trained on the pandas category column {column.name!r}, which "
                 f"is {column.type} in the sample. Give a sample of the training data."
             )
-        if not math.isnan(source.missing):
+        if source.missing >= 0:
             raise NotConvertibleError(
                 source.kind,
                 f"it has category columns, and missing={source.missing:g} may be a code of theirs.",

@@ -52,6 +52,7 @@ def taking_everything(field: Input) -> Input:
         largest=None,
         smallest=None,
         categories=None,
+        below=None,
     )
 
 
@@ -102,6 +103,8 @@ def rejected(inputs: Sequence[Input]) -> dict[str, tuple[str, ...]]:
             what.append(f"numbers below {field.smallest:g}")
         if field.categories is not None:
             what.append("unknown values")
+        if field.below is not None:
+            what.append(f"numbers from {field.below:,} on, and below zero")
         if what:
             found[field.name] = tuple(what)
     return found
@@ -136,7 +139,8 @@ def _input(
 
     unseen = by_kind.get(UNSEEN, [])
     categories = None
-    if unseen and all(o.error for o in unseen) and _closed(edges, index, by_kind):
+    refused = field.below is None and bool(unseen) and all(o.error for o in unseen)
+    if refused and _closed(edges, index, by_kind):
         categories = tuple(o.group.value for o in by_kind.get(CATEGORY, []) if not o.error)
 
     held = [*missing, *infinite]

@@ -119,6 +119,17 @@ class Edges:
         kind = self.inputs[index].type
         return types.element_of(kind) or kind
 
+    def limits(self, index: int) -> tuple[int, int]:
+        """The least and the greatest value of an integer input, as the sample's column has it."""
+        return _limits(self._dtype(index), self.element(index))
+
+    def _holds(self, index: int, value: Any) -> bool:
+        """Whether the sample's column can hold the value."""
+        if self.element(index) not in types.INTEGERS:
+            return True
+        least, most = self.limits(index)
+        return bool(least <= value <= most)
+
     def numbers(self, index: int) -> Array:
         """All numbers of an input in the sample, as doubles."""
         values = self.sample.frame[self.inputs[index].name]
@@ -144,6 +155,10 @@ class Edges:
     def known_values(self, index: int) -> list[Any]:
         """The values of a column that the sample has and those that the graph names."""
         field, column = self.inputs[index], self.column(index)
+        if field.below is not None:
+            # Each entry is looked up alike: the first, the last and those of the sample show it.
+            inside = sorted({0, field.below - 1, *self.numbers(index).tolist()})
+            return [int(v) for v in inside if v < field.below][:MOST_CATEGORIES]
         if field.width is not None:
             return list(field.categories or ())
         seen = [_plain(v) for v in self.sample.frame[column.name].dropna().unique()]
@@ -151,15 +166,14 @@ class Edges:
             kind = self.sample.frame[column.name].dtype
             seen += [_plain(v) for v in kind.categories if v not in seen]  # type: ignore[union-attr]
         named = (_as_type(k, field.type) for k in self.facts.keys.get(index, ()))
-        values = dict.fromkeys(
-            [*seen, *(k for k in named if k is not None), *(field.categories or ())]
-        )
+        held = [k for k in named if k is not None and self._holds(index, k)]
+        values = dict.fromkeys([*seen, *held, *(field.categories or ())])
         return sorted(values, key=lambda v: (str(type(v)), v))
 
     def discrete(self, index: int) -> bool:
         """Whether the input may stand for categories, whose unknown values may be refused."""
         if self.inputs[index].width is not None:
-            return self.inputs[index].categories is not None
+            return self.inputs[index].below is not None
         kind = self.inputs[index].type
         return kind not in ("FLOAT", "DOUBLE") or bool(self.facts.keys.get(index))
 
@@ -197,12 +211,16 @@ class Edges:
             return (False, True)
         if not known:
             return ()
+        below = self.inputs[index].below
+        if below is not None:
+            beyond = (-1, below, below + 1, 2**31, 2**62, -(2**62))
+            return tuple(v for v in beyond if self._holds(index, v))
         low, high = min(known), max(known)
         if kind in ("FLOAT", "DOUBLE"):
             return (0.0, low - 1.0, high + 1.0, low + 0.37 * (high - low))
         gaps = (v for v in range(int(low), int(min(high, low + 10_000))) if v not in known)
         values = (0, -1, low - 1, high + 1, next(gaps, high + 2))
-        return tuple(dict.fromkeys(v for v in values if _fits(v, self._dtype(index), kind)))
+        return tuple(dict.fromkeys(v for v in values if self._holds(index, v)))
 
     def _zeros(self, index: int) -> Iterator[Group]:
         kind = self.element(index)
@@ -228,13 +246,9 @@ class Edges:
                 values += [1e38, -1e38]
         elif kind in types.INTEGERS:
             # The first integer that float32 does not have.
-            values = [v for v in (2**24 + 1, -(2**24) - 1) if _fits(v, self._dtype(index), kind)]
+            values = [v for v in (2**24 + 1, -(2**24) - 1) if self._holds(index, v)]
         for value in values:
             yield self.group("far", index, [value], must_score=False)
-
-    def integers(self, index: int) -> np.iinfo[Any]:
-        """The range of an input of integers, as the sample holds them."""
-        return _range(self._dtype(index), self.element(index))
 
     def _dtype(self, index: int) -> Any:
         return self.sample.frame[self.inputs[index].name].dtype
@@ -257,17 +271,18 @@ def _as_type(key: Any, kind: str) -> Any:
     return float(key)
 
 
-def _fits(value: int, dtype: Any, kind: str) -> bool:
-    """Whether an integer column can hold the value."""
-    limits = _range(dtype, kind)
-    return bool(limits.min <= value <= limits.max)
+def _limits(dtype: Any, kind: str) -> tuple[int, int]:
+    """The least and the greatest value that both an integer column and its SQL type hold.
 
-
-def _range(dtype: Any, kind: str) -> np.iinfo[Any]:
+    >>> _limits(np.dtype("uint16"), "INT")
+    (0, 65535)
+    """
+    sql = np.iinfo(types.SCALARS[kind].arrow)
     numpy = getattr(dtype, "numpy_dtype", dtype)
     if isinstance(dtype, pd.CategoricalDtype) or numpy.kind not in "iu":
-        numpy = np.dtype(types.SCALARS[kind].arrow)
-    return np.iinfo(numpy)
+        return int(sql.min), int(sql.max)
+    own = np.iinfo(numpy)
+    return max(int(own.min), int(sql.min)), min(int(own.max), int(sql.max))
 
 
 def changed_rows(

@@ -68,8 +68,8 @@ def _ends(edges: Edges, index: int) -> tuple[float, float]:
     """The least and the greatest number that the input and the graph's tensor can have."""
     field = edges.inputs[index]
     if field.type in types.INTEGERS:
-        limits = edges.integers(index)
-        return max(limits.min, -_EXACT), min(limits.max, _EXACT)
+        least, most = edges.limits(index)
+        return max(least, -_EXACT), min(most, _EXACT)
     end = LADDER[0] if (field.type, field.wire) == ("DOUBLE", "DOUBLE") else 3e38
     return -end, end
 

@@ -35,6 +35,8 @@ class WorstRow:
     """The difference as it was held against the bound; infinite for labels and NULLs."""
     opinion: str = ""
     """Whom ONNX's reference evaluator bears out, where the row differs and it can say."""
+    smallest: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    """Of the worst row: by column, a value that agrees and the nearest one that does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,11 @@ class ParityReport:
             else f"says {_short(worst.expected)}"
         )
         second = f"ONNX's reference evaluator {worst.opinion}. " if worst.opinion else ""
+        if worst.smallest:
+            shown = [
+                f"{name} {a!r} agrees, {b!r} does not" for name, (a, b) in worst.smallest.items()
+            ]
+            second += f"The smallest change that shows it: {'; '.join(shown)}. "
         raise ParityError(
             f"The converted model does not score like the original on {self.mismatches:,} of "
             f"{self.rows:,} rows; nothing was published. {worst.output}: the original {original}, "
@@ -109,7 +116,7 @@ class ParityReport:
             | {
                 "signature": Signature.from_dict(signature),
                 "backends": tuple(facts.get("backends", ("onnx",))),
-                "worst_rows": tuple(WorstRow(**w) for w in facts["worst_rows"]),
+                "worst_rows": tuple(_worst_row(w) for w in facts["worst_rows"]),
                 "rejected": {name: tuple(what) for name, what in facts["rejected"].items()},
             }
         )
@@ -125,10 +132,19 @@ class ParityReport:
         ]
         taking = [i.name for i in self.signature.inputs if i.takes_missing]
         lines.append(f"  NULL is scored in   {listed(taking) or 'no input: such rows score NULL'}")
-        limited = [i.name for i in self.signature.inputs if i.categories is not None]
+        inputs = self.signature.inputs
+        limited = [i.name for i in inputs if i.categories is not None]
+        indices = [f"{i.name} (below {i.below:,})" for i in inputs if i.below is not None]
+        if indices:
+            lines.append(f"  only an index       {listed(indices)}")
         if limited:
             lines.append(f"  only known values   {listed(limited)}")
         return "\n".join(lines)
+
+
+def _worst_row(facts: dict[str, Any]) -> WorstRow:
+    smallest = {name: tuple(pair) for name, pair in facts.get("smallest", {}).items()}
+    return WorstRow(**facts | {"smallest": smallest})
 
 
 Tag = Literal["float"]

@@ -74,6 +74,9 @@ def _places(
     places: dict[tuple[Any, ...], _Place] = {}
 
     def add(index: int, arrival: Arrival, values: tuple[Any, ...]) -> None:
+        if edges.element(index) in types.INTEGERS:
+            least, most = edges.limits(index)
+            values = tuple(v for v in values if least <= v <= most)
         key = (index, arrival.base, tuple(sorted(arrival.changes.items())), values)
         # Without values too: a split that tells missing from all numbers has none beside it.
         if values or inputs[index].takes_missing:
@@ -134,11 +137,10 @@ def _near(values: Array, field: Any, exact: bool = False) -> tuple[Any, ...]:
     if kind == "BOOLEAN":
         found: list[Any] = [False, True]
     elif kind in types.INTEGERS:
-        limits = np.iinfo(types.SCALARS[kind].arrow)
         around = {int(np.floor(values[0])), int(np.ceil(values[0]))}
         if len(around) == 1:
             around |= {v + step for v in around for step in (-1, 1)}
-        found = [v for v in sorted(around) if limits.min <= v <= limits.max]
+        found = sorted(around)
     elif kind in ("FLOAT", "DOUBLE"):
         numpy = np.dtype(types.SCALARS[kind].arrow)
         with np.errstate(over="ignore"):
@@ -221,8 +223,8 @@ def _by_name(edges: Edges, changes: Mapping[int, float], index: int) -> dict[str
         field = edges.inputs[other]
         value: Any = number
         if field.type in types.INTEGERS:
-            limits = np.iinfo(types.SCALARS[field.type].arrow)
-            value = min(max(round(number), int(limits.min)), int(limits.max))
+            least, most = edges.limits(other)
+            value = min(max(round(number), least), most)
         elif field.type == "BOOLEAN":
             value = number > 0.5
         if other != index and (field.categories is None or value in field.categories):

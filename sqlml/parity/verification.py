@@ -27,6 +27,7 @@ from sqlml.parity.original import Group, Original, Outcome, by_dtypes, whole
 from sqlml.parity.provenance import facts_of
 from sqlml.parity.report import ParityReport, WorstRow
 from sqlml.parity.rows import arrow_columns
+from sqlml.parity.smallest import smallest
 from sqlml.parity.splits import split_groups
 from sqlml.sample import Sample
 from sqlml.score import Scorer
@@ -34,6 +35,8 @@ from sqlml.score.outputs import derive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import pandas as pd
 
     from sqlml.model import ScoringModel
 
@@ -110,7 +113,7 @@ def verify(scoring_model: ScoringModel, model: Any, sample: Any) -> ParityReport
     outcomes = [known, *outcomes, *original.outcomes(later)]
     found, outcomes = freed(found, outcomes, idle)
     scoring = accepting(scoring_model, found)
-    return _report(scoring, outcomes, _unsteady(scoring, few))
+    return _report(scoring, original, outcomes, _unsteady(scoring, few))
 
 
 def _check_running(model: ScoringModel, columns: Sequence[pa.Array]) -> None:
@@ -142,14 +145,17 @@ def _on_sample(original: Original) -> tuple[Outcome, float]:
 
 
 def _report(
-    model: ScoringModel, outcomes: Sequence[Outcome], unsteady: Sequence[int]
+    model: ScoringModel,
+    original: Original,
+    outcomes: Sequence[Outcome],
+    unsteady: Sequence[int],
 ) -> ParityReport:
     """`unsteady`: rows of the sample whose scores depend on the rows beside them."""
     sizes = [len(o.group.rows) for o in outcomes]
     of_row = np.repeat(np.arange(len(outcomes)), sizes)
     in_group = np.concatenate([np.arange(n) for n in sizes])
     bound = BOUNDS[model.precision]
-    expected = _expected(outcomes, of_row)
+    expected = _expected(outcomes)
     columns = _columns(model, outcomes)
     results = raw_results(model, columns)
     compared = _compared(model, expected, results, bound)
@@ -166,6 +172,8 @@ def _report(
         worst[: len(differing)] = [
             _with_opinion(w, asked, place, bound) for place, w in enumerate(worst[: len(differing)])
         ]
+        agrees = ~(wrong | expected.refused)[: sizes[0]]
+        worst[0] = _with_smallest(worst[0], model, original, outcomes[0], agrees)
     inputs = model.signature.inputs
     return ParityReport(
         rows=len(of_row),
@@ -207,7 +215,7 @@ def _compared(
     return compared
 
 
-def _expected(outcomes: Sequence[Outcome], of_row: np.ndarray[Any, Any]) -> Expected:
+def _expected(outcomes: Sequence[Outcome]) -> Expected:
     """The answers one below the other; refused rows bear the sample's first answer."""
     sample = outcomes[0].answer
     assert sample is not None
@@ -224,6 +232,7 @@ def _expected(outcomes: Sequence[Outcome], of_row: np.ndarray[Any, Any]) -> Expe
                     None if sample.score is None else sample.score[first],
                 )
             )
+    of_row = np.repeat(np.arange(len(outcomes)), [len(o.group.rows) for o in outcomes])
     refused = np.array([o.answer is None for o in outcomes])[of_row]
     return Expected(whole(parts), refused, of_row == 0)
 
@@ -293,6 +302,28 @@ def _with_opinion(
 ) -> WorstRow:
     of_output = asked.get(worst.output.partition(" (backend ")[0])
     return dataclasses.replace(worst, opinion=opinion(worst.found, of_output, place, bound))
+
+
+def _with_smallest(
+    worst: WorstRow,
+    model: ScoringModel,
+    original: Original,
+    sample: Outcome,
+    agrees: np.ndarray[Any, Any],
+) -> WorstRow:
+    """`agrees`: the rows of the sample on which the two models agree."""
+    bound = BOUNDS[model.precision]
+
+    def differs(rows: pd.DataFrame) -> np.ndarray[Any, Any]:
+        tried = original.outcomes([Group("tried", rows, divisible=True)])
+        together = [sample, *tried]  # the sample tells the magnitudes
+        results = raw_results(model, _columns(model, together))
+        compared = _compared(model, _expected(together), results, bound)
+        wrong: np.ndarray[Any, Any] = np.max([d.severity for d in compared], axis=0) > 1
+        return wrong[len(sample.group.rows) :]
+
+    found = smallest(sample.group.rows, agrees, worst.inputs, differs)
+    return dataclasses.replace(worst, smallest=found)
 
 
 def _largest_finite(errors: Sequence[np.ndarray[Any, Any]]) -> float:

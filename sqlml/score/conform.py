@@ -65,9 +65,9 @@ def conform(column: pa.Array, field: Input) -> tuple[Vector, Vector | None]:
     """A wire column as the engine's [N] array, and a mask of the rows it rules out.
 
     A NULL becomes NaN or the missing string where the model takes missing values; else it
-    rules its row out, as NaN does, and infinity and unknown categories where the original
-    raises on them. The mask is None where every row is taken. An ARRAY is [N, width]; its
-    elements count as the values of a column do.
+    rules its row out, as NaN does, and infinity, unknown categories and what is no index where
+    the original raises on them. The mask is None where every row is taken. An ARRAY is
+    [N, width]; its elements count as the values of a column do.
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
@@ -97,6 +97,8 @@ def conform(column: pa.Array, field: Input) -> tuple[Vector, Vector | None]:
     if field.categories is not None:
         known = pc.is_in(column, value_set=pa.array(field.categories).cast(column.type))
         refused = refused | ~(known.to_numpy(zero_copy_only=False) | missing)
+    if field.below is not None:
+        refused = refused | (values < 0) | (values >= field.below)
     return values, refused if refused.any() else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -88,17 +89,16 @@ def _scorer(task: Task) -> Scorer:
 def from_pandas(column: pd.Series[Any]) -> pa.Array:
     """A column as Spark hands it to a pandas UDF.
 
-    Integers with NULLs arrive there as floats: whole ones are taken for integers again,
-    which widen to whatever a float does.
+    Integers with NULLs arrive there as floats: whole ones are taken for integers again, of the
+    narrowest type that holds them, which widens to whatever the column's own type does.
     """
     array = pa.Array.from_pandas(column)
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if array.null_count and pa.types.is_float64(array.type):
-        try:
-            return array.cast(pa.int64())
-        except pa.ArrowInvalid:  # a fraction, or too large: floats they are
-            return array
+        for kind in (pa.int8(), pa.int16(), pa.int32(), pa.int64()):
+            with contextlib.suppress(pa.ArrowInvalid):  # a fraction, or too large
+                return array.cast(kind)
     return array
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 LIBRARIES = ("numpy", "pyarrow", "onnxruntime")
 """What executors must have: the packages that the executor side imports."""
 
-_MODULES = ("errors", "types", "signature", "model", "score")
+_MODULES = ("errors", "types", "signature", "model", "golden", "score")
 
 
 def on_executors(name: str) -> Callable[..., Any]:

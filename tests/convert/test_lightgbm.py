@@ -323,6 +323,13 @@ def test_categories_of_another_type_than_the_samples_are_refused():
         convert(model, sample=with_words(values=CODE))
 
 
+@pytest.mark.parametrize("options", [{"pred_early_stop": True}, {"raw_score": True}], ids=str)
+def test_parameters_of_predict_are_refused(options):
+    """Early stopping leaves trees out in rows that a sample need not have."""
+    with pytest.raises(NotConvertibleError, match=f"{next(iter(options))}=True"):
+        convert(Classifier(**options).fit(X, BINARY), sample=X)
+
+
 @pytest.mark.parametrize("rows", [X, GAPS], ids=["numbers", "gaps"])
 def test_lines_in_leaves(rows):
     for objective, y in (("regression", NUMBER), ("poisson", POSITIVE), ("quantile", NUMBER)):

@@ -13,6 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.neighbors import KNeighborsRegressor
 
 import sqlml
 from sqlml.convert import convert
@@ -178,10 +181,10 @@ def test_a_column_of_another_type_is_refused_with_the_cast_to_write():
 @pytest.mark.parametrize(
     ("inputs", "reason"),
     [
-        ([value("x", shape=("N", 3, 4))], "has 3 axes"),
+        ([value("x", shape=("N", None, 4))], "has 3 axes"),
+        ([value("x", shape=())], "no axis for the rows"),
         ([value("x", shape=(8, 3))], "takes 8 rows at a time"),
         ([value("x", TensorProto.UINT8)], "UINT8"),
-        ([value("x"), value("z", shape=("N", 1))], "may have more than one column"),
     ],
 )
 def test_inputs_that_are_no_scalar_columns_are_refused(inputs, reason):
@@ -192,6 +195,48 @@ def test_inputs_that_are_no_scalar_columns_are_refused(inputs, reason):
     model = graph(nodes, inputs, [output])
     with pytest.raises(NotConvertibleError, match=reason):
         convert(model, sample=X)
+
+
+def test_a_column_of_arrays_is_an_input_of_several_numbers():
+    weights = numpy_helper.from_array(rng.normal(size=(4, 1)).astype(np.float32), "weights")
+    nodes = [
+        helper.make_node("Concat", ["lags", "last"], ["x"], axis=1),
+        helper.make_node("MatMul", ["x", "weights"], ["y"]),
+    ]
+    inputs = [value("lags", shape=("N", 3)), value("last", shape=("N", 1))]
+    model = graph(nodes, inputs, [value("y", shape=("N", 1))], [weights])
+    lags = rng.normal(size=(40, 3))
+    sample = pd.DataFrame({"last": rng.normal(size=40), "lags": [*lags]})
+    scoring, found = scored(model, sample)
+    assert [(i.name, i.type, i.wire) for i in scoring.signature.inputs] == [
+        ("last", "DOUBLE", "FLOAT"),
+        ("lags", "ARRAY<DOUBLE>", "ARRAY<FLOAT>"),
+    ]
+    feed = {"lags": lags.astype("float32"), "last": sample[["last"]].to_numpy("float32")}
+    assert found["y"] == pytest.approx(by_runtime(model, feed)[0].ravel().tolist(), abs=1e-5)
+    with pytest.raises(SampleError, match=r"takes 3 numbers a row, column 'lags' .* has 1"):
+        convert(model, sample=sample.assign(lags=1.0))
+
+
+def test_a_tensor_of_more_axes_takes_its_numbers_in_their_order():
+    turned = helper.make_node("Transpose", ["x"], ["turned"], perm=[0, 2, 1])
+    flat = helper.make_node("Flatten", ["turned"], ["y"])
+    model = graph([turned, flat], [value("x", shape=("N", 2, 3))], [value("y", shape=("N", 6))])
+    together = rng.normal(size=(30, 6)).astype("float32")
+    _, apart = scored(model, pd.DataFrame(together, columns=list("abcdef")))
+    _, found = scored(model, pd.DataFrame({"window": [*together]}))
+    assert found["y"] == apart["y"] == together[:, [0, 3, 1, 4, 2, 5]].tolist()
+
+
+def test_neighbours_are_scored_by_a_pass_over_a_tensor():
+    """Of graphs inside of a graph, those are taken that end."""
+    model = KNeighborsRegressor(3).fit(X, X.a)
+    made = to_onnx(model, initial_types=[("X", FloatTensorType([None, 3]))])
+    assert "Scan" in {node.op_type for node in made.graph.node}
+    scoring, found = scored(made, X)
+    assert scoring.task == "regression"
+    (expected,) = by_runtime(made, {"X": X.to_numpy("float32")})
+    assert found["prediction"] == pytest.approx(expected.ravel().tolist(), abs=1e-6)
 
 
 def test_a_graph_for_one_row_scores_several_where_each_is_as_alone():
@@ -469,6 +514,28 @@ def in_a_loop():
     return [helper.make_node("Loop", ["", "", "x"], ["y"], body=body)]
 
 
+def in_a_branch(*nodes):
+    """Nodes from s to t, inside of a branch."""
+    body = helper.make_graph([*nodes], "body", [], [value("t")])
+    true = numpy_helper.from_array(np.array(True), "true")
+    return [
+        constant(value=true),
+        helper.make_node("If", ["k"], ["y"], then_branch=body, else_branch=body),
+    ]
+
+
+def hidden_tensor():
+    tensor = TensorProto(name="inner", data_type=FLOAT, dims=[3])
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="secret.bin")
+    made = helper.make_node("Constant", [], ["s"], value=tensor)
+    return in_a_branch(made, helper.make_node("Add", ["x", "s"], ["t"]))
+
+
+def hidden_growth():
+    return in_a_branch(helper.make_node("Tile", ["x", "x"], ["t"]))
+
+
 def without_end():
     size = numpy_helper.from_array(np.array([10**6, 10**6]), "size")
     return [
@@ -484,13 +551,25 @@ def without_end():
     [
         (in_an_attribute(), "in another file"),
         (in_a_loop(), "operator Loop with a graph inside"),
+        (hidden_tensor(), "in another file"),
+        (hidden_growth(), "Tile in a graph inside"),
         (without_end(), "too many"),
         ([helper.make_node("Steal", ["x"], ["y"], domain="evil")], "operator evil.Steal"),
         ([helper.make_node("EPContext", [], ["y"], domain="com.microsoft")], "EPContext"),
         ([helper.make_node("RandomUniformLike", ["x"], ["y"])], "would be random"),
         ([helper.make_node("Add", ["x", "nowhere"], ["y"])], "cannot load|is not sound"),
     ],
-    ids=["attribute", "loop", "huge", "foreign", "context", "random", "unsound"],
+    ids=[
+        "attribute",
+        "loop",
+        "branch",
+        "growth",
+        "huge",
+        "foreign",
+        "context",
+        "random",
+        "unsound",
+    ],
 )
 def test_what_is_not_safe_to_run_is_rejected(nodes, reason):
     with pytest.raises(ModelRejectedError, match=reason):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pyspark.ml import Pipeline, Transformer
 from pyspark.ml.classification import DecisionTreeClassifier, LogisticRegression
+from pyspark.ml.clustering import LDA
 from pyspark.ml.feature import (
     Bucketizer,
     HashingTF,
@@ -26,15 +29,26 @@ from pyspark.ml.regression import GBTRegressor, LinearRegression, RandomForestRe
 
 import sqlml
 from sqlml.convert import converter_of, input_names
+from sqlml.convert.spark import stages
 from sqlml.convert.spark.original import answer
 from sqlml.errors import NotConvertibleError, SampleError
 from sqlml.score import Scorer
 from sqlml.score.outputs import derive
+from tests.zoo import spark_ml
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 LINEAR = partial(LinearRegression, labelCol="y")
+
+MODULES_OF_SPARK = tuple(
+    f"pyspark.ml.{name}"
+    for name in (
+        "pipeline", "feature", "classification", "regression", "clustering", "recommendation",
+        "fpm", "tuning",
+    )
+)  # fmt: skip
+BASES_OF_SPARK = {"LDAModel"}
 
 
 def table(n: int = 120) -> pd.DataFrame:
@@ -165,6 +179,39 @@ def test_rows_that_are_dropped_are_refused_as_those_that_raise(rows: DataFrame) 
         answer(model, features().assign(kind="castle"))
 
 
+def stages_of_spark() -> dict[str, type]:
+    """Every class of Spark ML that transforms, by name."""
+    found = {}
+    for path in MODULES_OF_SPARK:
+        for name, kind in vars(importlib.import_module(path)).items():
+            concrete = isinstance(kind, type) and issubclass(kind, Transformer)
+            if concrete and kind.__module__ == path and not inspect.isabstract(kind):
+                found[name] = kind
+    return {n: k for n, k in found.items() if not n.startswith("_") and n not in BASES_OF_SPARK}
+
+
+def test_every_stage_of_spark_is_converted_or_refused_with_a_reason() -> None:
+    """There is no third kind, nor a reason for what is gone."""
+    known = set(stages_of_spark())
+    converted = {name for name in stages.converted() if not name.startswith("SparkXGB")}
+    assert known == converted | set(stages.REFUSED)
+    assert converted & set(stages.REFUSED) == {"IndexToString"}  # other than of a prediction
+    for reason, instead in stages.REFUSED.values():
+        assert reason.endswith(".")
+        assert instead.endswith(".")
+
+
+@pytest.mark.parametrize("name", sorted(stages.converted()))
+def test_every_stage_that_is_converted_is_in_the_zoo(name: str) -> None:
+    trained_by = {
+        name,
+        name.removesuffix("Model"),
+        name.replace("ificationModel", "ifier"),
+        name.replace("RegressionModel", "Regressor"),
+    }
+    assert trained_by & spark_ml.TRAINED
+
+
 class Doubling(Transformer):
     """A stage of the author's own."""
 
@@ -183,9 +230,10 @@ def test_what_is_refused_is_named(rows: DataFrame) -> None:
             HashingTF(inputCol="words", outputCol="features", numFeatures=8),
             LINEAR(),
         ),
-        "LinearRegressionModel": vectors.stages[-1],
         "VectorAssembler": vectors.stages[0],
         "LinearRegression": LINEAR(),
+        "LocalLDAModel": fitted(rows, vector("rooms", handle="error"), LDA(k=2, maxIter=1)),
+        "PipelineModel": fitted(rows, vector("size", "rooms")),
         "VectorIndexerModel": fitted(
             rows,
             VectorAssembler(inputCols=["rooms"], outputCol="raw"),
@@ -193,9 +241,49 @@ def test_what_is_refused_is_named(rows: DataFrame) -> None:
             LINEAR(),
         ),
     }
+    native = type("LightGBMRegressionModel", (Doubling,), {"__module__": "synapse.ml.lightgbm"})
+    refused["Booster.model_str=model.getNativeModel"] = fitted(rows, native())
     for name, model in refused.items():
         with pytest.raises(NotConvertibleError, match=name):
             sqlml.convert(model, sample=features())
+
+
+def test_check_says_of_each_stage_whether_it_converts(rows: DataFrame) -> None:
+    bounded = Bucketizer(splits=[-9.0, 0.0, 9.0], inputCol="size", outputCol="b")
+    model = fitted(rows, indexed(), bounded, vector("b", "kind #", "rooms"), LINEAR())
+    checked = sqlml.check(model, sample=features())
+    assert [(s.kind, s.converts) for s in checked.steps] == [
+        ("StringIndexerModel", True),
+        ("Bucketizer", False),
+        ("VectorAssembler", False),  # it reads what the one before it made
+        ("LinearRegressionModel", False),
+    ]
+    assert "it raises on numbers" in checked.steps[1].reason
+    assert "Bucketizer" in checked.refused
+
+
+def test_check_says_which_stages_are_not_known(rows: DataFrame) -> None:
+    model = fitted(rows, Doubling(), indexed(), vector("kind #", "twice"), LINEAR())
+    checked = sqlml.check(model, sample=features())
+    assert [s.kind for s in checked.steps if not s.converts] == ["Doubling"]
+    assert "none of Spark's own stages" in checked.refused
+
+
+def test_a_model_alone_takes_an_array_for_its_vector(spark: SparkSession, rows: DataFrame) -> None:
+    """Its sample may have vectors, in a DataFrame of Spark or of pandas."""
+    pipeline = fitted(rows, vector("size", "rooms"), LINEAR())
+    model, sample = pipeline.stages[-1], pipeline.stages[0].transform(rows).select("features")
+    for given in (sample, sample.toPandas()):
+        scoring = sqlml.convert(model, sample=given)
+        (field,) = scoring.signature.inputs
+        assert (field.name, field.type, field.width) == ("features", "ARRAY<DOUBLE>", 2)
+        assert sqlml.verify(scoring, model, given).ok
+    sqlml.publish(model, "spark-alone", sample=sample)
+    rows.createOrReplaceTempView("houses")
+    query = "SELECT predict('spark-alone', array(size, rooms)) AS p FROM houses ORDER BY size"
+    expected = pipeline.transform(rows).orderBy("size").select("prediction").toPandas()
+    found = spark.sql(query).toPandas()
+    np.testing.assert_allclose(found["p"], expected["prediction"], rtol=1e-12)
 
 
 def test_nothing_is_printed(rows: DataFrame, capfd: pytest.CaptureFixture[str]) -> None:

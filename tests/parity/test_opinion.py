@@ -6,6 +6,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeRegressor
 
 import sqlml
@@ -15,7 +19,7 @@ from sqlml.parity.compare import Expected
 from sqlml.parity.opinion import opinion, second_opinion
 from sqlml.parity.report import ParityReport
 
-from .tampering import move_threshold, tampered
+from .tampering import forget_category, move_threshold, splits, tampered
 
 
 @pytest.fixture
@@ -55,3 +59,34 @@ def test_rows_that_agree_are_not_asked_about(tree, rows):
     report = sqlml.verify(sqlml.convert(tree, sample=rows), tree, rows)
     assert report.ok
     assert {w.opinion for w in report.worst_rows} <= {""}
+
+
+def test_the_smallest_change_that_shows_a_difference_is_two_adjacent_numbers(tree, rows):
+    """A threshold that moved from t up to t + 2 shows itself between t and the next number."""
+    model = sqlml.convert(tree, sample=rows)
+    threshold = float(splits(model)[0])
+    report = sqlml.verify(tampered(model, move_threshold(0, lambda t: t + 2)), tree, rows)
+    ((agreeing, differing),) = report.worst_rows[0].smallest.values()
+    ends = {threshold, np.float32(threshold + 2)}
+    assert any(min(agreeing, differing) <= end <= max(agreeing, differing) for end in ends)
+    assert np.nextafter(agreeing, differing) == differing
+    with pytest.raises(ParityError, match=rf"v {agreeing!r} agrees, {differing!r} does not"):
+        report.raise_if_different()
+
+
+def test_what_has_no_part_in_a_difference_is_left_out_of_it(rows):
+    """Three columns, of which the forgotten category of one is what differs."""
+    table = rows.assign(plan=np.where(rows.v > 5, "pro", "basic"), idle=-rows.v)
+    model = make_pipeline(
+        make_column_transformer((OneHotEncoder(), ["plan"]), remainder="passthrough"),
+        LinearRegression(),
+    ).fit(table, (table.plan == "pro") * 7.0 + table.v)
+    wrong = tampered(sqlml.convert(model, sample=table), forget_category("pro"))
+    report = sqlml.verify(wrong, model, table)
+    assert report.worst_rows[0].smallest == {"plan": ("basic", "pro")}
+
+
+def test_where_all_rows_differ_no_change_shows_it(tree, rows):
+    other = DecisionTreeRegressor(max_depth=3).fit(rows, np.floor(rows.v) + 100)
+    report = sqlml.verify(sqlml.convert(tree, sample=rows), other, rows)
+    assert report.worst_rows[0].smallest == {}

@@ -124,7 +124,11 @@ def _arrow(column: pd.Series) -> pa.DataType:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = pd.Series(column.cat.categories)
     name = str(column.dtype).lower()
-    return pa.string() if name == "object" else pa.type_for_alias(name.replace("boolean", "bool"))
+    if name == "object":
+        return pa.string()
+    # SQL has no unsigned numbers.
+    signed = {"uint8": "int16", "uint16": "int32", "uint32": "int64"}.get(name, name)
+    return pa.type_for_alias(signed.replace("boolean", "bool"))
 
 
 def _joined(found: list[tuple[np.ndarray, Answer | None]], n: int) -> Answer:

@@ -49,7 +49,8 @@ def numbers(
 def counts(n: int, seed: int, *, dtype: str = "int64", most: int = 12) -> pd.DataFrame:
     """Small whole numbers: thresholds of trees lie close to them."""
     rng = np.random.default_rng(seed)
-    return pd.DataFrame({f"n{i}": rng.integers(-most, most, n).astype(dtype) for i in range(4)})
+    least = 0 if dtype.startswith("u") else -most
+    return pd.DataFrame({f"n{i}": rng.integers(least, most, n).astype(dtype) for i in range(4)})
 
 
 def keys(n: int, seed: int) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .case import Answer, Case, Fitted
-from .torch_models import CODES, NUMBERS, WIDTH, awkward, columns
+from .torch_models import CODES, LENGTHS, NUMBERS, WIDTH, awkward, columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,19 +20,21 @@ if TYPE_CHECKING:
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 
-def ask(model: Any, rows: Any, *, labels: tuple[Any, ...] = ()) -> Answer:
+def ask(model: Any, rows: Any, *, labels: tuple[Any, ...] = (), codes: int = CODES) -> Answer:
     """As an author calls it: arrays made by hand, by the names of the inputs."""
     import keras
 
     def array(name: str) -> np.ndarray:
         if name in ("vector", "history"):
             made = np.stack(list(rows[name]))
+            if made.shape[1] != LENGTHS[name]:  # a recurrent layer takes any length
+                raise ValueError("SQL takes arrays of the length that was published")
         else:
             made = rows[name].to_numpy()[:, None]
         if name in ("plan", "history"):
             if made.dtype.kind != "i":
                 raise ValueError("codes are whole numbers")
-            if not ((made >= 0) & (made < CODES)).all():
+            if not ((made >= 0) & (made < codes)).all():
                 raise ValueError("no such code")  # PyTorch raises, other backends need not
             return made.astype("int64")
         return made.astype("float32")
@@ -50,13 +52,16 @@ def ask(model: Any, rows: Any, *, labels: tuple[Any, ...] = ()) -> Answer:
 
 
 def network(
-    make: Callable[[Any], Any], names: list[str], labels: tuple[Any, ...] = ()
+    make: Callable[[Any], Any],
+    names: list[str],
+    labels: tuple[Any, ...] = (),
+    codes: int = CODES,
 ) -> Callable[[], Fitted]:
     def fit() -> Fitted:
         import keras
 
         keras.utils.set_random_seed(0)
-        asked = partial(ask, labels=labels)
+        asked = partial(ask, labels=labels, codes=codes)
         return Fitted(make(keras), columns(200, 7)[names], awkward(names), asked, labels or None)
 
     return fit
@@ -132,6 +137,67 @@ def convolution(keras: Any) -> Any:
     )  # fmt: skip
 
 
+def recurrent(keras: Any) -> Any:
+    """Over the steps of an array: both ways, and the last one backwards."""
+    from keras import layers
+
+    history = keras.Input((4,), name="history", dtype="int64")
+    looked = layers.Embedding(CODES, 3)(history)
+    both = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(looked)
+    last = layers.GRU(4, go_backwards=True)(both)
+    pooled = layers.GlobalMaxPooling1D()(both)
+    return keras.Model(history, layers.Dense(2)(layers.Concatenate()([last, pooled])))
+
+
+def attention(keras: Any) -> Any:
+    """A transformer's block over the columns of an array, and functions between layers."""
+    from keras import layers, ops
+
+    vector = keras.Input((WIDTH,), name="vector")
+    steps = layers.Dense(6)(ops.expand_dims(vector, -1))
+    mixed = layers.MultiHeadAttention(2, 3, dropout=0.1)(steps, steps)
+    normal = layers.LayerNormalization()(steps + mixed)
+    flat = layers.Flatten()(layers.Conv1D(3, 2, padding="same", activation="tanh")(normal))
+    return keras.Model(vector, layers.Dense(1)(ops.concatenate([flat, vector[:, 1:3] * 2 - 1], 1)))
+
+
+def large_embedding(keras: Any) -> Any:
+    """Most of its entries are in no sample."""
+    from keras import layers
+
+    plan = keras.Input((1,), name="plan", dtype="int32")
+    age = keras.Input((1,), name="age")
+    looked = layers.Flatten()(layers.Embedding(100_000, 2)(plan))
+    return keras.Model([plan, age], layers.Dense(1)(layers.Concatenate()([looked, age])))
+
+
+def random_in_prediction(keras: Any) -> Any:
+    from keras import layers
+
+    age = keras.Input((2,))
+    return keras.Model(age, layers.Dense(1)(layers.Dropout(0.5)(age, training=True)))
+
+
+def half(keras: Any) -> Any:
+    from keras import layers
+
+    return keras.Sequential([keras.Input((2,)), layers.Dense(3, dtype="float16"), layers.Dense(1)])
+
+
+def subclassed(keras: Any) -> Any:
+    class Subclassed(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = keras.layers.Dense(1)
+
+        def call(self, x: Any) -> Any:
+            return self.last(x)
+
+    made = Subclassed()
+    made(np.zeros((1, 2), "float32"))
+    return made
+
+
 KERAS: tuple[Case, ...] = (
     Case("keras-sequential", network(sequential, NUMBERS)),
     Case("keras-targets", network(targets, NUMBERS)),
@@ -139,5 +205,13 @@ KERAS: tuple[Case, ...] = (
     Case("keras-functional", network(functional, ["age", "plan", "income"])),
     Case("keras-two-labels", network(functional, ["age", "plan", "income"], (0, 1))),
     Case("keras-nested", network(nested, ["vector", "history"])),
+    Case("keras-convolution", network(convolution, ["vector"])),
+    Case("keras-recurrent", network(recurrent, ["history"])),
+    Case("keras-attention", network(attention, ["vector"])),
+    Case("keras-large-embedding", network(large_embedding, ["plan", "age"], codes=100_000)),
 )
-KERAS_REFUSED: tuple[Case, ...] = (Case("keras-convolution", network(convolution, ["vector"])),)
+KERAS_REFUSED: tuple[Case, ...] = (
+    Case("keras-random", network(random_in_prediction, NUMBERS)),
+    Case("keras-half", network(half, NUMBERS)),
+    Case("keras-subclassed", network(subclassed, NUMBERS)),
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,13 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, String
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from . import data
-from .case import Answer, Case, trained
+from .case import Answer, Case, Fitted, trained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +110,35 @@ def people(n: int, seed: int) -> pd.DataFrame:
 
 float32 = partial(data.numbers, dtype="float32")
 
+LABELS = ("high", "low", "mid")
+
+
+def without_label(model: Any, X: Any, y: Any) -> onnx.ModelProto:
+    """Probabilities alone, as a network gives them."""
+    proto = written(zipmap=False)(model, X, y)
+    (label,) = (output for output in proto.graph.output if output.name.endswith("label"))
+    proto.graph.output.remove(label)
+    return proto
+
+
+def ask_probabilities(model: onnx.ModelProto, rows: Any) -> Answer:
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"X": pd.DataFrame(rows).to_numpy("float32")})
+    return Answer(np.array(LABELS)[found.argmax(axis=1)], LABELS, found)
+
+
+def stated() -> Fitted:
+    """A graph of probabilities, whose labels the author states."""
+    made = trained(
+        lambda: MLPClassifier((8,), max_iter=300, random_state=1),
+        data.numbers,
+        data.three,
+        fit=without_label,
+        ask=ask_probabilities,
+    )
+    return replace(made(), labels=LABELS)
+
+
 ONNX = (
     Case(
         "onnx-logistic",
@@ -183,6 +215,14 @@ ONNX = (
         "onnx-one-row",
         trained(LinearRegression, data.numbers, data.number, fit=for_one_row, ask=ask_graph),
         why="the file says that it takes one row at a time",
+    ),
+    Case("onnx-stated-labels", stated, why="the graph does not say what its probabilities are of"),
+    Case(
+        "onnx-neighbours",
+        trained(
+            lambda: KNeighborsRegressor(3), data.numbers, data.number, fit=written(), ask=ask_graph
+        ),
+        why="a graph inside of the graph",
     ),
     Case(
         "onnx-catboost-classifier",

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -159,6 +160,10 @@ REFUSED = (
     Case(
         "xgboost-one-class",
         trained(XC, data.numbers, one_class),
+    ),
+    Case(
+        "sklearn-hgb-one-class",
+        trained(HistGradientBoostingClassifier, data.numbers, one_class),
     ),
     Case(
         "lightgbm-one-class",

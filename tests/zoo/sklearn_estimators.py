@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.cluster import Birch, KMeans, MeanShift, MiniBatchKMeans
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.ensemble import (
     IsolationForest,
 )
 from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import (
     ElasticNet,
     GammaRegressor,
@@ -121,6 +122,10 @@ KERNELS = (
     Case("sklearn-svc-three", trained(SVC, data.numbers, data.three)),
     Case("sklearn-svr", trained(SVR, data.numbers, data.number)),
     Case(
+        "sklearn-kernel-ridge",
+        trained(lambda: KernelRidge(kernel="rbf", gamma=0.2), data.numbers, data.number, n=60),
+    ),
+    Case(
         "sklearn-gaussian-process",
         trained(GaussianProcessRegressor, data.numbers, data.number, n=60),
     ),
@@ -151,6 +156,8 @@ KERNELS = (
 
 UNSUPERVISED = (
     Case("sklearn-kmeans", trained(lambda: KMeans(4, random_state=0), sql_names, data.none)),
+    Case("sklearn-birch", trained(lambda: Birch(n_clusters=3), data.numbers, data.none)),
+    Case("sklearn-mean-shift", trained(MeanShift, data.numbers, data.none)),
     Case(
         "sklearn-kmeans-scaled",
         trained(

@@ -5,16 +5,19 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+from sklearn.cluster import FeatureAgglomeration
 from sklearn.compose import ColumnTransformer
-from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.decomposition import PCA, FactorAnalysis, FastICA, TruncatedSVD
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.feature_selection import SelectKBest
-from sklearn.impute import SimpleImputer
+from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
+from sklearn.kernel_approximation import Nystroem, RBFSampler
 from sklearn.linear_model import (
     LinearRegression,
     LogisticRegression,
@@ -36,6 +39,7 @@ from sklearn.preprocessing import (
     StandardScaler,
     TargetEncoder,
 )
+from sklearn.random_projection import SparseRandomProjection
 from sklearn.tree import DecisionTreeClassifier
 
 from . import data
@@ -118,6 +122,52 @@ PIPELINES = (
             marker=None,
         ),
         why="the imputer's marker was not in the sample, and was taken for another",
+    ),
+    Case(
+        "sklearn-iterative-imputer",
+        trained(
+            lambda: make_pipeline(IterativeImputer(max_iter=4, add_indicator=True), Ridge()),
+            partial(data.numbers, missing=0.15),
+            data.number,
+        ),
+    ),
+    Case(
+        "sklearn-nearest-imputer",
+        trained(
+            lambda: make_pipeline(KNNImputer(n_neighbors=3), LogisticRegression()),
+            partial(data.numbers, missing=0.15),
+            data.yes_no,
+        ),
+    ),
+    Case(
+        "sklearn-projections",
+        trained(
+            lambda: make_pipeline(
+                make_union(
+                    FactorAnalysis(2),
+                    FastICA(2, random_state=0),
+                    FeatureAgglomeration(2),
+                    SparseRandomProjection(3, random_state=0),
+                ),
+                Ridge(),
+            ),
+            data.numbers,
+            data.number,
+        ),
+    ),
+    Case(
+        "sklearn-kernel-maps",
+        trained(
+            lambda: make_pipeline(
+                make_union(
+                    Nystroem(n_components=8, random_state=0),
+                    RBFSampler(n_components=8, random_state=0),
+                ),
+                LogisticRegression(),
+            ),
+            data.numbers,
+            data.yes_no,
+        ),
     ),
     Case(
         "sklearn-logarithm",

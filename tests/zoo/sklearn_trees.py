@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
@@ -48,12 +49,21 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from . import data
 from .case import Case, trained
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 sql_names = partial(data.numbers, names=data.SQL_NAMES)
 gaps = partial(data.numbers, missing=0.2)
 float32 = partial(data.numbers, dtype="float32")
 coarse = partial(data.numbers, decimals=1)
 customers_with_gaps = partial(data.customers, missing=0.15)
 categories_with_gaps = partial(data.customers, category=True, missing=0.15)
+
+
+def mixed(n: int, seed: int) -> pd.DataFrame:
+    """A float32 column that tells much, and doubles that tell less."""
+    return data.numbers(n, seed).astype({"v0": "float32"})
+
 
 LOST_MISSING = "missing values lost their way in the trees"
 
@@ -153,6 +163,20 @@ TREES = (
         trained(lambda: HistGradientBoostingRegressor(loss="poisson"), data.counts, data.events),
     ),
     Case(
+        "sklearn-hgb-mixed-widths",
+        trained(lambda: HistGradientBoostingRegressor(max_iter=1, max_depth=1), mixed, data.number),
+        why="the kernel took a float column for one of doubles beside a double without a split",
+    ),
+    Case(
+        "sklearn-hgb-unsigned",
+        trained(
+            lambda: HistGradientBoostingRegressor(max_iter=10),
+            partial(data.counts, dtype="uint16"),
+            data.number,
+        ),
+        why="no number below zero can be tried in an unsigned column",
+    ),
+    Case(
         "sklearn-hgb-categories",
         trained(
             lambda: HistGradientBoostingClassifier(max_iter=20, categorical_features=[0, 2]),
@@ -160,6 +184,15 @@ TREES = (
             data.yes_no,
         ),
         why="C6: the sets of categories were read as thresholds",
+    ),
+    Case(
+        "sklearn-hgb-flags",
+        trained(
+            lambda: HistGradientBoostingClassifier(max_iter=10, categorical_features=[0, 1, 2]),
+            data.flags,
+            data.three,
+        ),
+        why="the columns of two categories took each other's place, and none was read",
     ),
     Case(
         "sklearn-hgb-text-categories",

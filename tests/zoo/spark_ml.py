@@ -23,12 +23,15 @@ from pyspark.ml.classification import (
 from pyspark.ml.clustering import BisectingKMeans, GaussianMixture, KMeans
 from pyspark.ml.evaluation import RegressionEvaluator
 from pyspark.ml.feature import (
+    DCT,
     PCA,
     Binarizer,
     Bucketizer,
+    ChiSqSelector,
     ElementwiseProduct,
     Imputer,
     IndexToString,
+    Interaction,
     MaxAbsScaler,
     MinMaxScaler,
     Normalizer,
@@ -40,14 +43,17 @@ from pyspark.ml.feature import (
     SQLTransformer,
     StandardScaler,
     StringIndexer,
+    TargetEncoder,
     UnivariateFeatureSelector,
     VarianceThresholdSelector,
     VectorAssembler,
     VectorIndexer,
+    VectorSizeHint,
     VectorSlicer,
 )
-from pyspark.ml.functions import vector_to_array
+from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.ml.linalg import Vectors
+from pyspark.ml.recommendation import ALS
 from pyspark.ml.regression import (
     AFTSurvivalRegression,
     DecisionTreeRegressor,
@@ -58,8 +64,9 @@ from pyspark.ml.regression import (
     LinearRegression,
     RandomForestRegressor,
 )
-from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
+from pyspark.ml.tuning import CrossValidator, ParamGridBuilder, TrainValidationSplit
 from pyspark.sql import SparkSession
+from xgboost.spark import SparkXGBClassifier, SparkXGBRanker, SparkXGBRegressor
 
 from . import data
 from .case import Answer, Case, Fitted
@@ -105,7 +112,7 @@ def arrow(frame: pd.DataFrame, types: dict[str, pa.DataType], *, nan: bool = Fal
             columns[name] = pa.array([None if v is None else int(v) for v in values], type=kind)
         elif pa.types.is_boolean(kind):
             columns[name] = pa.array([None if v is None else bool(v) for v in values], type=kind)
-        else:
+        else:  # text, or arrays
             columns[name] = pa.array(values, type=kind)
     return pa.table(columns)
 
@@ -118,7 +125,8 @@ def asked(types: dict[str, pa.DataType], labels: tuple[Any, ...], prediction: st
 
     def once(model: Any, table: pa.Table) -> Answer:
         frame = session.createDataFrame(table.append_column(ROW, pa.array(range(len(table)))))
-        made = model.transform(frame)
+        held = [name for name, kind in types.items() if pa.types.is_list(kind)]
+        made = model.transform(frame.withColumns({n: array_to_vector(n) for n in held}))
         columns = [ROW, prediction]
         if labels and "probability" in made.columns:
             made = made.withColumn("shares", vector_to_array("probability"))
@@ -159,8 +167,12 @@ def piped(
     rows: Table | None = None,
     inputs: Sequence[str] = (),
     n: int = N,
+    barrier: bool = False,
 ) -> Callable[[], Fitted]:
-    """A pipeline, the table that it learns from and its target, in the column `y`."""
+    """A pipeline, the table that it learns from and its target, in the column `y`.
+
+    In one partition, so that it learns the same each time; a barrier stage makes its own.
+    """
 
     def make_and_fit() -> Fitted:
         session = SparkSession.builder.getOrCreate()
@@ -170,7 +182,8 @@ def piped(
         if target is not None:
             y = pa.array(np.asarray(target(data.signal(frame), np.random.default_rng(8))))
             training = training.append_column(TARGET, y)
-        model = Pipeline(stages=list(stages())).fit(session.createDataFrame(training).coalesce(1))
+        known = session.createDataFrame(training)
+        model = Pipeline(stages=list(stages())).fit(known if barrier else known.coalesce(1))
         sample = frame[list(inputs)] if inputs else frame
         scored = data.fresh(rows or table, FRESH, marker=None)
         types = own_types(sample)
@@ -181,7 +194,7 @@ def piped(
 
 def vector(columns: Sequence[str] = NUMBERS, **options: Any) -> VectorAssembler:
     return VectorAssembler(
-        inputCols=list(columns), outputCol="features", **{"handleInvalid": "keep", **options}
+        inputCols=list(columns), **{"outputCol": "features", "handleInvalid": "keep", **options}
     )
 
 
@@ -270,6 +283,15 @@ def codes(n: int, seed: int) -> pd.DataFrame:
     )
 
 
+def queries(n: int, seed: int) -> pd.DataFrame:
+    return numbers(n, seed).assign(query=np.arange(n) // 20)
+
+
+def ratings(n: int, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame({"user": rng.integers(0, 12, n), "item": rng.integers(5, 14, n)})
+
+
 def customers(n: int, seed: int, **options: Any) -> pd.DataFrame:
     """Without the empty text: a category of that name Spark cannot encode."""
     frame = data.customers(n, seed, **options)
@@ -331,6 +353,7 @@ LINEAR = (
     ),
     case("glm-binomial", general("binomial"), target=data.zero_one),
     case("glm-binomial-cloglog", general("binomial", link="cloglog"), target=data.zero_one),
+    case("glm-probit", general("binomial", link="probit"), target=data.zero_one),
     case("glm-poisson", general("poisson"), target=data.events),
     case("glm-poisson-sqrt", general("poisson", link="sqrt"), target=data.events),
     case("glm-gamma", general("gamma", link="log"), target=data.money),
@@ -339,6 +362,17 @@ LINEAR = (
         "glm-tweedie",
         general("tweedie", variancePower=1.5, linkPower=0.25),
         target=data.money,
+    ),
+    case(
+        "glm-offset",
+        lambda: [
+            vector(["v0", "v1"]),
+            GeneralizedLinearRegression(
+                family="poisson", labelCol=TARGET, offsetCol="v2", maxIter=8
+            ),
+        ],
+        target=data.events,
+        inputs=("v0", "v1", "v2"),
     ),
     case("fm", on_numbers(partial(FMRegressor, labelCol=TARGET, factorSize=3, maxIter=10))),
     case(
@@ -469,6 +503,36 @@ PIPELINES = (
         customers, target=data.yes_no, labels=ZERO_ONE, inputs=("plan", "age", "tenure"),
     ),
     case(
+        "formula-interaction",
+        lambda: [
+            RFormula(formula=f"{TARGET} ~ age + plan:tenure + age:tenure", handleInvalid="keep"),
+            LinearRegression(labelCol="label", regParam=0.1),
+        ],
+        customers, inputs=("plan", "age", "tenure"),
+    ),
+    case(
+        "interaction",
+        lambda: [
+            indexed(["plan"]),
+            vector(["age", "tenure"], outputCol="pair", handleInvalid="error"),
+            Interaction(inputCols=["plan #", "pair", "income"], outputCol="features"),
+            R(regParam=0.1),
+        ],
+        data.customers, inputs=("plan", "age", "tenure", "income"),
+    ),
+    case(
+        "target-encoder",
+        lambda: [
+            indexed(),
+            TargetEncoder(inputCols=["plan #", "country #", "tenure"], outputCols=["p", "c", "t"],
+                          labelCol=TARGET, targetType="continuous", smoothing=2.0,
+                          handleInvalid="keep"),
+            vector(["p", "c", "t", "age"]),
+            R(),
+        ],
+        data.customers, inputs=("plan", "country", "tenure", "age"),
+    ),
+    case(
         "nested",
         lambda: [
             Pipeline(stages=[VectorAssembler(inputCols=NUMBERS, outputCol="raw")]),
@@ -483,6 +547,17 @@ PIPELINES = (
             one_hot(["group"]).setInputCols(["group"]),
             VectorAssembler(inputCols=["features", "group 01"], outputCol="more"),
             R(featuresCol="more"),
+        ],
+    ),
+    case(
+        "validated",
+        lambda: [
+            vector(handleInvalid="error"),
+            TrainValidationSplit(
+                estimator=R(), estimatorParamMaps=ParamGridBuilder()
+                .addGrid(LinearRegression.regParam, [0.0, 0.1]).build(),
+                evaluator=RegressionEvaluator(labelCol=TARGET), seed=1,
+            ),
         ],
     ),
     case(
@@ -506,6 +581,7 @@ FEATURES = (
     case("robust", scaled(partial(RobustScaler, withCentering=True))),
     case("normalizer", scaled(Normalizer)),
     case("normalizer-1", scaled(partial(Normalizer, p=1.0))),
+    case("dct", scaled(partial(DCT, inverse=False))),
     case("pca", scaled(partial(PCA, k=2))),
     case("polynomial", scaled(partial(PolynomialExpansion, degree=2))),
     case("slicer", scaled(partial(VectorSlicer, indices=[3, 0]))),
@@ -528,6 +604,25 @@ FEATURES = (
             VectorAssembler(inputCols=NUMBERS, outputCol="raw"),
             UnivariateFeatureSelector(featuresCol="raw", outputCol="features", labelCol=TARGET)
             .setFeatureType("continuous").setLabelType("continuous").setSelectionThreshold(2),
+            R(),
+        ],
+    ),
+    case(
+        "chi-squared",
+        lambda: [
+            indexed(), one_hot(),
+            vector(["plan 01", "country 01"], outputCol="raw"),
+            ChiSqSelector(featuresCol="raw", outputCol="features", labelCol=TARGET,
+                          numTopFeatures=4),
+            C(),
+        ],
+        customers, inputs=TEXT, **TWO,
+    ),
+    case(
+        "size-hint",
+        lambda: [
+            vector(handleInvalid="error"),
+            VectorSizeHint(inputCol="features", size=4, handleInvalid="error"),
             R(),
         ],
     ),
@@ -574,6 +669,29 @@ FEATURES = (
 
 OTHERS = (
     case(
+        "xgboost",
+        lambda: [
+            vector(),
+            SparkXGBClassifier(label_col=TARGET, n_estimators=6, max_depth=3, num_workers=1),
+        ],
+        rows=numbers_with_gaps, barrier=True, **THREE,
+    ),
+    case(
+        "xgboost-columns",
+        lambda: [
+            SparkXGBRegressor(features_col=NUMBERS, label_col=TARGET, n_estimators=5, max_depth=3),
+        ],
+        rows=numbers_with_gaps, barrier=True,
+    ),
+    case(
+        "xgboost-ranker",
+        lambda: [
+            SparkXGBRanker(features_col=NUMBERS, label_col=TARGET, qid_col="query",
+                           n_estimators=4, max_depth=3),
+        ],
+        queries, target=data.zero_one_two, inputs=NUMBERS, rows=numbers_with_gaps, barrier=True,
+    ),
+    case(
         "bayes",
         lambda: [*encoded(None)[:2], vector(["plan 01", "country 01"]),
                  NaiveBayes(labelCol=TARGET)],
@@ -609,6 +727,20 @@ OTHERS = (
         **THREE,
     ),
     case("kmeans", on_numbers(partial(KMeans, k=4, seed=1)), target=None),
+    case("bisecting", on_numbers(partial(BisectingKMeans, k=5, seed=1)), target=None),
+    case(
+        "als",
+        lambda: [ALS(userCol="user", itemCol="item", ratingCol=TARGET, rank=3, maxIter=3, seed=1)],
+        ratings,
+    ),
+    case(
+        "als-drop",
+        lambda: [
+            ALS(userCol="user", itemCol="item", ratingCol=TARGET, rank=3, maxIter=3, seed=1,
+                coldStartStrategy="drop"),
+        ],
+        ratings, why="rows that are dropped have no score",
+    ),
     case("mixture", on_numbers(partial(GaussianMixture, k=3, seed=1, maxIter=10)), target=None),
     case(
         "isotonic",
@@ -624,17 +756,30 @@ OTHERS = (
     ),
 )  # fmt: skip
 
-SPARK_ML = (*LINEAR, *TREES, *PIPELINES, *FEATURES, *OTHERS)
+
+def on_vectors() -> Fitted:
+    """A model alone: what is a vector to it is an ARRAY in SQL."""
+    fitted = piped(on_numbers(C), numbers, data.zero_one)()
+    types = {"features": pa.list_(pa.float64())}
+
+    def arrays(rows: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"features": list(rows.to_numpy())})
+
+    ask = asked(types, ZERO_ONE, "prediction")
+    return Fitted(fitted.model.stages[-1], arrays(fitted.sample), arrays(fitted.rows), ask)
 
 
-def on_raw_vectors() -> Fitted:
-    """A model alone, whose input is a vector."""
-    fitted = piped(on_numbers(R), numbers, data.number)()
-    return Fitted(fitted.model.stages[-1], fitted.sample, fitted.rows, fitted.ask)
+TRAINED = frozenset(
+    name
+    for name, kind in globals().items()
+    if isinstance(kind, type) and kind.__module__.startswith(("pyspark.ml.", "xgboost.spark."))
+)
+"""The names of the estimators and transformers that the cases are made of."""
+
+SPARK_ML = (*LINEAR, *TREES, *PIPELINES, *FEATURES, *OTHERS, Case("spark-vector", on_vectors))
 
 
 SPARK_ML_REFUSED = (
-    Case("spark-vector", on_raw_vectors, "SQL has no vectors"),
     case(
         "sql",
         lambda: [
@@ -642,15 +787,6 @@ SPARK_ML_REFUSED = (
             vector([*NUMBERS, "crossed"]),
             R(),
         ],
-    ),
-    case("glm-probit", general("binomial", link="probit"), target=data.zero_one),
-    case(
-        "glm-offset",
-        lambda: [
-            vector(["v0", "v1"]),
-            GeneralizedLinearRegression(labelCol=TARGET, offsetCol="v2", maxIter=5),
-        ],
-        inputs=("v0", "v1"),
     ),
     case(
         "buckets-bounded",
@@ -661,7 +797,6 @@ SPARK_ML_REFUSED = (
         ],
         inputs=("v0", "v1"), why="it raises on numbers beyond its splits",
     ),
-    case("bisecting", on_numbers(partial(BisectingKMeans, k=3, seed=1)), target=None),
     case("cosine", on_numbers(partial(KMeans, k=3, seed=1, distanceMeasure="cosine")),
          target=None, why="a row of zeros has no distance"),
     case(

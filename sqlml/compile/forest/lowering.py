@@ -116,7 +116,8 @@ def groups_of(
     tests = _tests(e, column, wide, whole)
     trees = _trees(e, tests)
     by_column = np.zeros(int(column.max(initial=0)) + 1, np.bool_)
-    by_column[column] = wide
+    used = np.unique(e.feature[e.mode >= 0])  # an unused feature bears another's number
+    by_column[column[used]] = wide[used]
     left = np.where(tests.swapped, e.false, e.true)
     right = np.where(tests.swapped, e.true, e.false)
     votes = _Votes(e)

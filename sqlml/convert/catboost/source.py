@@ -136,6 +136,10 @@ def _link(model: Any, kind: str, loss: str, outputs: int) -> tuple[str, tuple[La
         return _PREDICTIONS[wanted], ()
     if kind != "CatBoostClassifier":
         return "identity", ()
+    if loss in ("MultiCrossEntropy", "MultiLogloss"):
+        raise NotConvertibleError(
+            kind, "it predicts several labels a row.", "Train one model for each label."
+        )
     if loss not in _PROBABILITIES:
         raise NotConvertibleError(
             kind,

@@ -33,9 +33,10 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
     reason, and `SampleError` for columns that are not the model's inputs.
     """
     from sqlml.convert.graph import Graph
+    from sqlml.convert.keras.building import Building
     from sqlml.convert.keras.framework import keras_itself
     from sqlml.convert.keras.inputs import column_input, inputs_of, joined
-    from sqlml.convert.keras.layers import Building, run
+    from sqlml.convert.keras.running import run
     from sqlml.convert.network import scoring_model, unlabelled
 
     keras = keras_itself()
@@ -64,7 +65,7 @@ def answer(model: Any, rows: Any) -> Answer:
 
     Raises `ValueError` for an index beyond an embedding, where Keras does what its backend does.
     """
-    from sqlml.convert.keras.layers import run
+    from sqlml.convert.keras.running import run
     from sqlml.convert.network import answer_of, unlabelled
 
     model, labels = unlabelled(model)

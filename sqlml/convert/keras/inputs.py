@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sqlml.convert.graph import DOUBLE, FLOAT, INT64, STRING, Graph
+from sqlml.convert.graph import DOUBLE, FLOAT, INT32, INT64, STRING, Graph
 from sqlml.errors import NotConvertibleError, SampleError, listed
 from sqlml.types import INTEGERS, element_of
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from sqlml.sample import Column
 
 _WRAP = "Let its inputs have the names of the columns, or take all columns as one."
+
+
+ELEMENTS = {"float32": int(FLOAT), "int64": int(INT64), "int32": int(INT64), "string": int(STRING)}
+"""By the type of an input: that of the graph's tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,17 @@ def inputs_of(model: Any, columns: Sequence[Column]) -> list[Given]:
             "it is not a functional or sequential model with one output.",
         )
     given = named(model)
+    for name, tensor in given.items():
+        if str(tensor.dtype) not in ELEMENTS:
+            raise NotConvertibleError(
+                f"Input {name}",
+                f"it is {tensor.dtype}.",
+                f"Let it be one of {listed([*ELEMENTS])}.",
+            )
+        if None in tensor.shape[1:]:
+            raise NotConvertibleError(
+                f"Input {name}", "it is of any length.", "State its length: keras.Input((10,))."
+            )
     if len(given) == 1:
         ((name, tensor),) = given.items()
         return [Given(name, tensor, tuple(range(len(columns))), element_of_tensor(tensor))]
@@ -68,9 +83,7 @@ def named(model: Any) -> dict[str, Any]:
 
 def element_of_tensor(tensor: Any) -> int:
     """STRING, INT64 or FLOAT."""
-    kind = str(tensor.dtype)
-    whole = kind.startswith(("int", "uint"))
-    return int(STRING if kind == "string" else INT64 if whole else FLOAT)
+    return ELEMENTS[str(tensor.dtype)]
 
 
 def column_input(g: Graph, index: int, column: Column, inputs: Sequence[Given]) -> str:
@@ -99,6 +112,8 @@ def joined(g: Graph, given: Given, columns: Sequence[str]) -> str:
     if given.element == FLOAT:
         parts = [g.cast(part, FLOAT) for part in parts]
     tensor = g.concat(parts)
+    if str(given.tensor.dtype) == "int32":  # larger numbers lose their upper half, as in Keras
+        tensor = g.cast(g.cast(tensor, INT32), INT64)
     if len(given.tensor.shape) == 1:
         return g.node("Reshape", tensor, g.const([-1], "int64"))
     if len(given.tensor.shape) == 2:

@@ -1,343 +1,278 @@
-"""Keras' layers and functions as ONNX, in the order in which a model applies them."""
+"""The table of Keras' layers that are converted, and those over columns."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from sqlml.convert.graph import FLOAT, INT64, Graph
-from sqlml.convert.keras.inputs import Given, element_of_tensor, named, shaped, table_of
-from sqlml.convert.links import row_sum, sigmoid, softmax
+from sqlml.convert.graph import FLOAT, INT64
+from sqlml.convert.keras.activations import activated, softmax_of, sum_of
+from sqlml.convert.keras.building import numbers_of
 from sqlml.convert.network import accept_indices
-from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlml.convert.keras.building import Building, Call
 
-def run(model: Any, rows: Any) -> Any:
-    """What Keras makes of an author's rows, as a NumPy array.
+    How = Callable[[Building, Call], str]
 
-    Raises `ValueError` for an index that is beyond what it is the index of.
-    """
-    import keras
+_NO_CONVERSION = "it has no conversion that is known to be exact."
 
-    given, entries = named(model), entries_of(model)
-    if len(given) == 1:
-        ((name, tensor),) = given.items()
-        table = rows if isinstance(rows, np.ndarray) else table_of(rows)
-        feed: Any = {name: shaped(table, tensor, entries.get(name))}
+
+def conversion(call: Call) -> How:
+    """How a call is converted. Raises `NotConvertibleError` for those that are not."""
+    from sqlml.convert.keras import attention, lookups, operations, sequences
+
+    operation = call.operation
+    kind = type(operation)
+    if kind.__module__.startswith("keras.src.ops."):
+        how = operations.OPERATIONS.get(kind.__name__)
+    elif kind.__module__.startswith("keras.src.layers."):
+        _as_in_prediction(call)
+        tables = (LAYERS, lookups.LAYERS, sequences.LAYERS, attention.LAYERS)
+        how = next((t[kind.__name__] for t in tables if kind.__name__ in t), None)
     else:
-        by_name = {str(label): label for label in rows.columns}
-        feed = {
-            name: shaped(table_of(rows[[by_name[name]]]), tensor, entries.get(name))
-            for name, tensor in given.items()
-        }
-    if not isinstance(getattr(model, "_inputs_struct", None), dict):
-        feed = list(feed.values())
-        feed = feed[0] if len(feed) == 1 else feed
-    return np.asarray(keras.ops.convert_to_numpy(model(feed, training=False)))
-
-
-def entries_of(model: Any) -> dict[str, int]:
-    """By input, how many entries it may be an index of; other inputs are not there."""
-    if model not in _entries:
-        building = Building(Graph())
-        inputs = [
-            Given(name, tensor, (i,), element_of_tensor(tensor))
-            for i, (name, tensor) in enumerate(named(model).items())
-        ]
-        for i, given in enumerate(inputs):
-            building.feed(given, building.g.input(f"in{i}", given.element))
-        building.tensor(model.outputs[0])
-        _entries[model] = {inputs[i].name: len(of) for i, of in building.g.accepted.items()}
-    return _entries[model]
-
-
-_entries: WeakKeyDictionary[Any, dict[str, int]] = WeakKeyDictionary()
-
-
-@dataclass(slots=True)
-class Building:
-    """A graph under construction, and the tensors that it has for Keras' own."""
-
-    g: Graph
-    made: dict[int, str] = field(default_factory=dict)
-    whole: dict[str, Given] = field(default_factory=dict)
-    """The tensors that are an input as it is."""
-    bounded: dict[str, int] = field(default_factory=dict)
-    """Tensors of whole numbers from zero to below this, by what made them."""
-
-    def feed(self, given: Given, tensor: str) -> None:
-        """Let a tensor of the graph be an input of the model."""
-        self.made[id(given.tensor)] = tensor
-        self.whole[tensor] = given
-
-    def tensor(self, symbol: Any) -> str:
-        """The tensor for a symbolic one, its layer's nodes added where they are not there yet."""
-        if id(symbol) not in self.made:
-            layer, node, place = symbol._keras_history
-            given = [self.tensor(each) for each in layer._inbound_nodes[node].input_tensors]
-            self.made[id(symbol)] = self.layer(layer, given, symbol, place)
-        return self.made[id(symbol)]
-
-    def layer(self, layer: Any, given: list[str], symbol: Any, place: int) -> str:
-        name = type(layer).__name__
-        own = type(layer).__module__.startswith("keras.src.")
-        if own and hasattr(layer, "outputs") and hasattr(layer, "_functional"):
-            return self._inside(layer._functional, given)
-        if own and name == "Functional":
-            return self._inside(layer, given)
-        how = LAYERS.get(name) if own else None
-        if how is None or place:
-            raise NotConvertibleError(
-                f"{name} ({layer.name})", "it has no conversion that is known to be exact."
-            )
-        made: str = how(self, layer, given, symbol)
-        return made
-
-    def _inside(self, model: Any, given: list[str]) -> str:
-        """A model that is a layer of another one."""
-        inner = Building(self.g, {}, self.whole, self.bounded)
-        for symbol, tensor in zip(model.inputs, given, strict=True):
-            inner.made[id(symbol)] = tensor
-        (output,) = model.outputs
-        return inner.tensor(output)
-
-    def weight(self, values: Any) -> str:
-        return self.g.const(np.asarray(values, dtype="float32"))
-
-
-def _same(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-    return given[0]
-
-
-def _activated(b: Building, activation: Any, x: str) -> str:
-    """A function of Keras, by its name."""
-    name = getattr(activation, "__name__", type(activation).__name__)
-    how = ACTIVATIONS.get(name)
+        raise call.refused("it is its author's own.", "Write what it does with Keras' own layers.")
     if how is None:
-        raise NotConvertibleError(f"activation {name}", "it has no conversion that is exact.")
-    return how(b, x)
+        raise call.refused(_NO_CONVERSION)
+    return how
 
 
-def _dense(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-    x = b.g.node("MatMul", given[0], b.weight(layer.kernel))
+def _as_in_prediction(call: Call) -> None:
+    """A layer that computes in float32, and with nothing but what it was given."""
+    operation = call.operation
+    if call.kwargs.get("training"):
+        raise call.refused("it was called with training=True, and draws numbers at random.")
+    if call.kwargs.get("mask") is not None:
+        raise call.refused("it is masked (mask_zero of an Embedding, or Masking).")
+    if getattr(operation, "quantization_mode", None) is not None:
+        raise call.refused(f"its weights are quantized ({operation.quantization_mode}).")
+    computes = str(getattr(operation, "compute_dtype", "float32"))
+    if "float" in computes and computes != "float32":
+        raise call.refused(f"it computes in {computes}.", "Build the model with dtype='float32'.")
+    extra = {k for k, v in call.kwargs.items() if v is not None and v is not False} - {
+        "inputs",
+        "x",
+        "query",
+        "value",
+        "key",
+        "sequence",
+        "sequences",
+    }
+    if extra:
+        raise call.refused(f"it was called with {', '.join(sorted(extra))}.")
+
+
+def _same(b: Building, call: Call) -> str:
+    return call.given[0]
+
+
+def _dense(b: Building, call: Call) -> str:
+    layer = call.operation
+    x = b.g.node("MatMul", b.floats(call), b.weight(layer.kernel))
     if layer.use_bias:
         x = b.g.node("Add", x, b.weight(layer.bias))
-    return _activated(b, layer.activation, x)
+    return activated(b, layer.activation, x, call.rank)
 
 
-def _activation(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-    return _activated(b, layer.activation, given[0])
+def _activation(b: Building, call: Call) -> str:
+    return activated(b, call.operation.activation, b.floats(call), call.rank)
 
 
-def _leaky(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-    return b.g.node("LeakyRelu", given[0], alpha=float(layer.negative_slope))
+def _leaky(b: Building, call: Call) -> str:
+    return b.g.node("LeakyRelu", b.floats(call), alpha=float(call.operation.negative_slope))
 
 
-def _relu_layer(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-    if layer.negative_slope or layer.threshold or layer.max_value is not None:
-        raise NotConvertibleError(f"ReLU ({layer.name})", "it has a slope, a threshold or a limit.")
-    return b.g.node("Relu", given[0])
+def _prelu(b: Building, call: Call) -> str:
+    """max(x, 0) + alpha · min(x, 0), alpha by place."""
+    x, zero = b.floats(call), b.weight([0.0])
+    below = b.g.node("Mul", b.weight(call.operation.alpha), b.g.node("Min", x, zero))
+    return b.g.node("Add", b.g.node("Relu", x), below)
 
 
-def _softmax_layer(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-    _last_axis(layer, layer.axis, symbol)
-    return softmax(b.g, given[0], "float32")
+def _elu(b: Building, call: Call) -> str:
+    return b.g.node("Elu", b.floats(call), alpha=float(call.operation.alpha))
 
 
-def _batch_normalization(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-    _last_axis(layer, layer.axis, symbol)
-    spread = np.sqrt(np.asarray(layer.moving_variance, "float32") + np.float32(layer.epsilon))
-    x = b.g.node("Sub", given[0], b.weight(layer.moving_mean))
+def _relu_layer(b: Building, call: Call) -> str:
+    layer = call.operation
+    if layer.negative_slope or layer.threshold:
+        raise call.refused("it has a slope or a threshold.")
+    x = b.g.node("Relu", b.floats(call))
+    return x if layer.max_value is None else b.g.node("Min", x, b.weight([layer.max_value]))
+
+
+def _softmax_layer(b: Building, call: Call) -> str:
+    last_axis(call, call.operation.axis)
+    return softmax_of(b, b.floats(call), call.rank)
+
+
+def _batch_normalization(b: Building, call: Call) -> str:
+    layer = call.operation
+    last_axis(call, layer.axis)
+    spread = np.sqrt(numbers_of(layer.moving_variance) + np.float32(layer.epsilon))
+    x = b.g.node("Sub", b.floats(call), b.weight(layer.moving_mean))
     factor = np.float32(1) / spread
     if layer.scale:
-        factor = factor * np.asarray(layer.gamma, "float32")
+        factor = factor * numbers_of(layer.gamma)
     x = b.g.node("Mul", x, b.weight(factor))
     return b.g.node("Add", x, b.weight(layer.beta)) if layer.center else x
 
 
-def _layer_normalization(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-    axis = layer.axis[0] if isinstance(layer.axis, list | tuple) else layer.axis
-    _last_axis(layer, axis, symbol)
-    if len(symbol.shape) != 2:
-        raise NotConvertibleError(f"LayerNormalization ({layer.name})", "it is not over columns.")
-    width = b.g.const([float(symbol.shape[-1])], "float32")
-    mean = b.g.node("Div", row_sum(b.g, given[0]), width)
-    x = b.g.node("Sub", given[0], mean)
-    variance = b.g.node("Div", row_sum(b.g, b.g.node("Mul", x, x)), width)
+def _layer_normalization(b: Building, call: Call) -> str:
+    layer = call.operation
+    last_axis(call, layer.axis)
+    x = b.floats(call)
+    width = b.weight([float(call.output.shape[-1])])
+    mean = b.g.node("Div", sum_of(b, x, call.rank), width)
+    x = b.g.node("Sub", x, mean)
+    variance = b.g.node("Div", sum_of(b, b.g.node("Mul", x, x), call.rank), width)
     spread = b.g.node("Sqrt", b.g.node("Add", variance, b.weight([layer.epsilon])))
     x = b.g.node("Div", x, spread)
+    if getattr(layer, "rms_scaling", False):
+        raise call.refused("it scales by the root of the mean square.")
     if layer.scale:
         x = b.g.node("Mul", x, b.weight(layer.gamma))
     return b.g.node("Add", x, b.weight(layer.beta)) if layer.center else x
 
 
-def _normalization(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
+def _rms_normalization(b: Building, call: Call) -> str:
+    layer = call.operation
+    last_axis(call, layer.axis)
+    x = b.floats(call)
+    width = b.weight([float(call.output.shape[-1])])
+    square = b.g.node("Div", sum_of(b, b.g.node("Mul", x, x), call.rank), width)
+    spread = b.g.node("Sqrt", b.g.node("Add", square, b.weight([layer.epsilon])))
+    return b.g.node("Mul", b.g.node("Div", x, spread), b.weight(layer.scale))
+
+
+def _normalization(b: Building, call: Call) -> str:
     import keras
 
+    layer = call.operation
     if layer.invert:
-        raise NotConvertibleError(f"Normalization ({layer.name})", "it is inverted.")
-    spread = np.maximum(np.sqrt(np.asarray(layer.variance)), keras.config.epsilon())
-    x = b.g.node("Sub", given[0], b.weight(layer.mean))
+        raise call.refused("it is inverted.")
+    spread = np.maximum(np.sqrt(numbers_of(layer.variance)), np.float32(keras.config.epsilon()))
+    x = b.g.node("Sub", b.floats(call), b.weight(layer.mean))
     return b.g.node("Div", x, b.weight(spread))
 
 
-def _rescaling(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-    x = b.g.node("Mul", b.g.cast(given[0], FLOAT), b.weight([layer.scale]))
-    return b.g.node("Add", x, b.weight([layer.offset]))
+def _rescaling(b: Building, call: Call) -> str:
+    x = b.g.node("Mul", b.g.cast(call.given[0], FLOAT), b.weight([call.operation.scale]))
+    return b.g.node("Add", x, b.weight([call.operation.offset]))
 
 
-def _concatenate(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-    _last_axis(layer, layer.axis, symbol)
-    return b.g.concat(given, axis=len(symbol.shape) - 1)
+def _concatenate(b: Building, call: Call) -> str:
+    axis = call.operation.axis % call.rank
+    kinds = {str(x.dtype) for x in call.inputs}
+    given = list(call.given)
+    if len(kinds) > 1:  # Keras makes floats of them all
+        if "string" in kinds or str(call.output.dtype) != "float32":
+            raise call.refused(f"what it joins is of {', '.join(sorted(kinds))}.")
+        given = [b.floats(call, i) for i in range(len(given))]
+    if not axis:
+        raise call.refused("it joins rows.")
+    return b.g.concat(given, axis=axis)
 
 
 def _folded(op: str) -> Any:
-    def fold(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-        result = given[0]
-        for x in given[1:]:
+    def fold(b: Building, call: Call) -> str:
+        result, *others = (b.floats(call, i) for i in range(len(call.given)))
+        if len({len(x.shape) for x in call.inputs}) > 1:
+            raise call.refused("what it joins has different numbers of axes.")
+        for x in others:
             result = b.g.node(op, result, x)
         return result
 
     return fold
 
 
-def _average(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-    total: str = _folded("Add")(b, layer, given, symbol)
-    return b.g.node("Div", total, b.weight([float(len(given))]))
+def _average(b: Building, call: Call) -> str:
+    total: str = _folded("Add")(b, call)
+    return b.g.node("Div", total, b.weight([float(len(call.given))]))
 
 
-def _reshaped(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-    return b.g.node("Reshape", given[0], _shape(b, symbol))
+def _dot(b: Building, call: Call) -> str:
+    """Of two vectors a row."""
+    layer = call.operation
+    if layer.normalize or [len(x.shape) for x in call.inputs] != [2, 2]:
+        raise call.refused("it normalizes, or what it multiplies is no vector.")
+    return sum_of(b, b.g.node("Mul", b.floats(call, 0), b.floats(call, 1)), 2)
 
 
-def _embedding(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-    table = np.asarray(layer.embeddings, "float32")
-    source = b.whole.get(given[0])
-    if source is not None and source.element == INT64:
-        for index in source.columns:
-            accept_indices(b.g, index, len(table), f"Embedding ({layer.name})")
-    elif b.bounded.get(given[0], len(table) + 1) > len(table):
-        raise NotConvertibleError(
-            f"Embedding ({layer.name})", "its index is no input, and may be beyond its entries."
-        )
-    return b.g.node("Gather", b.g.const(table), b.g.cast(given[0], INT64), axis=0)
-
-
-def _discretization(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-    """The number of boundaries that a number is not below."""
-    bounds = np.asarray(layer.bin_boundaries, "float32")
-    if layer.output_mode != "int" or len(symbol.shape) > 2 or given[0] not in b.whole:
-        raise NotConvertibleError(
-            f"Discretization ({layer.name})", f"its output_mode is {layer.output_mode!r}."
-        )
-    x = b.g.node("Reshape", given[0], b.g.const([-1, 1], "int64"))
-    # Written so that NaN is above all of them, as it is for a search among sorted numbers.
-    above = b.g.node("Not", b.g.node("Less", x, b.g.const(bounds[None, :])))
-    count = row_sum(b.g, b.g.cast(above, FLOAT))
-    made = b.g.cast(b.g.node("Reshape", count, _shape(b, symbol)), INT64)
-    b.bounded[made] = len(bounds) + 1
+def _reshaped(b: Building, call: Call) -> str:
+    made = b.shaped_as(call.given[0], call.output)
+    if call.given[0] in b.bounded:
+        b.bounded[made] = b.bounded[call.given[0]]
+    if call.given[0] in b.whole:
+        b.whole[made] = b.whole[call.given[0]]
     return made
 
 
-def _category_encoding(b: Building, layer: Any, given: list[str], symbol: Any) -> str:
-    """A column for each whole number; of one number a row."""
-    if layer.output_mode not in ("one_hot", "multi_hot") or len(symbol.shape) != 2:
-        raise NotConvertibleError(
-            f"CategoryEncoding ({layer.name})", f"its output_mode is {layer.output_mode!r}."
+def _permute(b: Building, call: Call) -> str:
+    return b.turned(call.given[0], 0, *(int(d) for d in call.operation.dims))
+
+
+def _repeat_vector(b: Building, call: Call) -> str:
+    lifted = b.shaped(call.given[0], 1, int(call.output.shape[-1]))
+    return b.g.node("Tile", lifted, b.ints(1, int(call.operation.n), 1))
+
+
+def _embedding(b: Building, call: Call) -> str:
+    layer, (given,) = call.operation, call.given
+    table = numbers_of(layer.embeddings)
+    source = b.whole.get(given)
+    if source is not None and source.element == INT64:
+        for index in source.columns:
+            accept_indices(b.g, index, len(table))
+    elif b.bounded.get(given, len(table) + 1) > len(table):
+        raise call.refused(
+            "its index is no input of whole numbers, and may be beyond its entries.",
+            "Give it an input of its own: keras.Input(…, dtype='int64').",
         )
-    source = b.whole.get(given[0])
-    tokens = int(layer.num_tokens)
-    if source is not None and len(source.columns) == 1 and source.element == INT64:
-        accept_indices(b.g, source.columns[0], tokens, f"CategoryEncoding ({layer.name})")
-    elif b.bounded.get(given[0], tokens + 1) > tokens:
-        raise NotConvertibleError(
-            f"CategoryEncoding ({layer.name})", "what it encodes is not one whole number a row."
-        )
-    x = b.g.node("Reshape", b.g.cast(given[0], INT64), b.g.const([-1, 1], "int64"))
-    return b.g.cast(b.g.node("Equal", x, b.g.const(np.arange(tokens)[None, :], "int64")), FLOAT)
+    return b.g.node("Gather", b.g.const(table), b.g.cast(given, INT64), axis=0)
 
 
-def _shape(b: Building, symbol: Any) -> str:
-    return b.g.const([-1, *(int(n) for n in symbol.shape[1:])], "int64")
+def last_axis(call: Call, axis: Any) -> None:
+    """Raises `NotConvertibleError` where a layer works along another axis."""
+    axes = list(axis) if isinstance(axis, list | tuple) else [axis]
+    if [a % call.rank for a in axes] != [call.rank - 1]:
+        raise call.refused(f"its axis is {axis}, not the last one.")
 
 
-def _last_axis(layer: Any, axis: int, symbol: Any) -> None:
-    if axis not in (-1, len(symbol.shape) - 1):
-        raise NotConvertibleError(
-            f"{type(layer).__name__} ({layer.name})", f"its axis is {axis}, not the last one."
-        )
-
-
-def _unary(op: str, **attributes: Any) -> Callable[[Building, str], str]:
-    return lambda b, x: b.g.node(op, x, **attributes)
-
-
-def _gelu(b: Building, x: str) -> str:
-    """x/2 · (1 + erf(x / √2)), which is Keras' own where it is not told to approximate."""
-    half = b.g.node("Mul", x, b.weight([0.5]))
-    erf = b.g.node("Erf", b.g.node("Div", x, b.weight([np.sqrt(2)])))
-    return b.g.node("Mul", half, b.g.node("Add", erf, b.weight([1.0])))
-
-
-def _swish(b: Building, x: str) -> str:
-    return b.g.node("Mul", x, sigmoid(b.g, x, "float32"))
-
-
-def _softplus(b: Building, x: str) -> str:
-    """max(x, 0) + log(1 + exp(-|x|)), which does not overflow."""
-    tail = b.g.node("Exp", b.g.node("Neg", b.g.node("Abs", x)))
-    return b.g.node(
-        "Add", b.g.node("Relu", x), b.g.node("Log", b.g.node("Add", tail, b.weight([1.0])))
-    )
-
-
-# The table of what is converted: Keras' name of a function, and of a layer.
-ACTIVATIONS: dict[str, Callable[[Building, str], str]] = {
-    "linear": lambda b, x: x,
-    "relu": _unary("Relu"),
-    "tanh": _unary("Tanh"),
-    "exponential": _unary("Exp"),
-    "softsign": _unary("Softsign"),
-    "elu": _unary("Elu", alpha=1.0),
-    "selu": _unary("Selu"),
-    "sigmoid": lambda b, x: sigmoid(b.g, x, "float32"),
-    "softmax": lambda b, x: softmax(b.g, x, "float32"),
-    "softplus": _softplus,
-    "silu": _swish,
-    "swish": _swish,
-    "gelu": _gelu,
-}
-LAYERS: dict[str, Callable[[Building, Any, list[str], Any], str]] = {
+# What is converted, by Keras' name; others stand in the modules that `conversion` names.
+LAYERS: dict[str, How] = {
     "Dense": _dense,
     "Activation": _activation,
     "LeakyReLU": _leaky,
+    "PReLU": _prelu,
+    "ELU": _elu,
     "ReLU": _relu_layer,
     "Softmax": _softmax_layer,
     "BatchNormalization": _batch_normalization,
     "LayerNormalization": _layer_normalization,
+    "RMSNormalization": _rms_normalization,
     "Normalization": _normalization,
     "Rescaling": _rescaling,
-    "Discretization": _discretization,
-    "CategoryEncoding": _category_encoding,
     "Embedding": _embedding,
     "Concatenate": _concatenate,
+    "TFDConcat": _concatenate,  # of keras.utils.FeatureSpace
     "Add": _folded("Add"),
     "Subtract": _folded("Sub"),
     "Multiply": _folded("Mul"),
     "Maximum": _folded("Max"),
     "Minimum": _folded("Min"),
     "Average": _average,
+    "Dot": _dot,
     "Flatten": _reshaped,
     "Reshape": _reshaped,
+    "Permute": _permute,
+    "RepeatVector": _repeat_vector,
     **dict.fromkeys(
         ("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D",
-         "ActivityRegularization", "Identity", "InputLayer"),
+         "ActivityRegularization", "Identity", "InputLayer", "TFDIdentity"),
         _same,
     ),
 }  # fmt: skip

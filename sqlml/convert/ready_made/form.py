@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from sqlml.convert.graph import DOUBLE, FLOAT, INT64, STRING, Graph, precision_of, wire_of
 from sqlml.convert.links import two_columns
-from sqlml.convert.ready_made.inputs import check_types, elements, places_of
+from sqlml.convert.ready_made.inputs import check_types, places_of, table
 from sqlml.convert.ready_made.outputs import columns_of
 from sqlml.convert.ready_made.runtime import session
 from sqlml.errors import ModelRejectedError, NotConvertibleError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlml.convert.ready_made.file import ReadyMade
     from sqlml.convert.ready_made.outputs import Roles
     from sqlml.model import Label
-    from sqlml.sample import Sample
+    from sqlml.sample import Column, Sample
 
     Array = np.ndarray[Any, Any]
 
@@ -51,13 +51,14 @@ def scoring_model(ready: ReadyMade, sample: Sample, labels: tuple[Label, ...]) -
     Raises `NotConvertibleError`, `ModelRejectedError` and `SampleError`.
     """
     names = [column.name for column in sample.columns]
-    places = places_of(ready.feeds, names, ready.kind)
+    widths = [column.width or 1 for column in sample.columns]
+    places = places_of(ready.feeds, names, widths, ready.kind)
     check_types(ready.feeds, places, sample.columns, ready.kind)
     arrays = _asked(ready, sample)
     roles = ready.roles(arrays, labels)
     g = Graph()
     source = _source(ready, g)
-    _inputs(g, ready, places)
+    _inputs(g, ready, places, sample.columns)
     made = _inlined(g, ready, source, places)
     outputs = _Outputs(g, ready, arrays, made)
     tensors = outputs.by_role(roles)
@@ -69,7 +70,12 @@ def scoring_model(ready: ReadyMade, sample: Sample, labels: tuple[Label, ...]) -
         onnx=content,
         signature=Signature(
             tuple(
-                Input(column.name, column.type, wire=wire_of(element))
+                Input(
+                    column.name,
+                    column.type,
+                    f"ARRAY<{wire_of(element)}>" if column.width else wire_of(element),
+                    width=column.width,
+                )
                 for column, element in zip(sample.columns, g.inputs.values(), strict=True)
             ),
             outputs_of(roles.task, tensors, roles.labels),
@@ -124,7 +130,9 @@ def _source(ready: ReadyMade, g: Graph) -> onnx.ModelProto:
     return source
 
 
-def _inputs(g: Graph, ready: ReadyMade, places: Sequence[Sequence[int]]) -> None:
+def _inputs(
+    g: Graph, ready: ReadyMade, places: Sequence[Sequence[int]], columns: Sequence[Column]
+) -> None:
     """An input for each column of the sample, in the sample's order."""
     element = {
         i: FLOAT if feed.element == TensorProto.FLOAT16 else feed.element
@@ -132,7 +140,7 @@ def _inputs(g: Graph, ready: ReadyMade, places: Sequence[Sequence[int]]) -> None
         for i in mine
     }
     for i in sorted(element):
-        g.input(f"in{i}", element[i])
+        g.input(f"in{i}", element[i], columns[i].width)
 
 
 def _inlined(
@@ -142,8 +150,8 @@ def _inlined(
     feeds = {}
     for feed, mine in zip(ready.feeds, places, strict=True):
         tensor = g.concat([g.cast(f"in{i}", feed.element) for i in mine])
-        if feed.flat:
-            tensor = g.node("Reshape", tensor, g.const([-1], "int64"))
+        if len(feed.shape) != 1:
+            tensor = g.node("Reshape", tensor, g.const([-1, *feed.shape], "int64"))
         feeds[feed.name] = tensor
     try:
         return g.inline(source, feeds, [result.tensor for result in ready.results])
@@ -226,8 +234,7 @@ def _try_several(ready: ReadyMade, content: bytes, sample: Sample, g: Graph) -> 
     """
     rows = sample.frame.iloc[np.arange(_TRIAL) % len(sample)]
     given = {
-        name: elements(rows.iloc[:, i], element)[:, None]
-        for i, (name, element) in enumerate(g.inputs.items())
+        name: table(rows.iloc[:, i], element) for i, (name, element) in enumerate(g.inputs.items())
     }
     try:
         found = session(content).run(None, given)

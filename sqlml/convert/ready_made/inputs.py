@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,30 +35,26 @@ class Feed:
     name: str
     element: int
     """A TensorProto.DataType."""
-    width: int | None
-    """The columns of [N, K]; None where the graph leaves their number open."""
-    flat: bool
-    """[N] instead of [N, 1]."""
+    shape: tuple[int | None, ...]
+    """Behind the rows: () of [N], (K,) of [N, K]; None where the graph leaves K open."""
     single: bool
     """The graph says that it takes one row at a time."""
+
+    @property
+    def width(self) -> int | None:
+        """How many numbers of a row it has; None where the graph leaves that open."""
+        return None if None in self.shape else math.prod(n or 0 for n in self.shape)
 
 
 def feeds_of(graph: onnx.GraphProto, kind: str) -> tuple[Feed, ...]:
     """The inputs, initializers that are listed among them left out.
 
-    Raises `NotConvertibleError` for what is not one scalar for each column of a row.
+    Raises `NotConvertibleError` for what is no tensor of numbers or texts for each row.
     """
     constants = {t.name for t in graph.initializer}
     found = tuple(_feed(value, kind) for value in graph.input if value.name not in constants)
     if not found:
         raise NotConvertibleError(kind, "it has no inputs.")
-    wide = [feed.name for feed in found if feed.width != 1]
-    if wide and len(found) > 1:
-        raise NotConvertibleError(
-            kind,
-            f"of its {len(found)} inputs {listed(wide)} may have more than one column.",
-            "Give each column an input [N, 1] of its own, or all of them one input [N, K].",
-        )
     return found
 
 
@@ -72,27 +69,31 @@ def _feed(value: onnx.ValueInfoProto, kind: str) -> Feed:
         raise refuse(f"is of {TensorProto.DataType.Name(tensor.elem_type)}, which SQL lacks")
     # A size that is not known is left out, or written as a text, as 0 or as -1.
     dims = [d.dim_value if d.dim_value > 0 else None for d in tensor.shape.dim]
-    if len(dims) not in (1, 2):
-        raise refuse(f"has {len(dims)} axes", "Only rows of scalar columns are taken: [N, K].")
+    if not dims:
+        raise refuse("has no axis for the rows", "Export it with a dynamic first axis.")
     if dims[0] not in (None, 1):
         raise refuse(f"takes {dims[0]} rows at a time", "Export it with a dynamic first axis.")
-    width = 1 if len(dims) == 1 else dims[1]
-    return Feed(value.name, tensor.elem_type, width, len(dims) == 1, dims[0] == 1)
+    shape = tuple(dims[1:])
+    if len(shape) > 1 and None in shape:
+        raise refuse(f"has {len(dims)} axes, of which more than the first are open")
+    return Feed(value.name, tensor.elem_type, shape, dims[0] == 1)
 
 
-def places_of(feeds: Sequence[Feed], names: Sequence[str], kind: str) -> list[list[int]]:
+def places_of(
+    feeds: Sequence[Feed], names: Sequence[str], widths: Sequence[int], kind: str
+) -> list[list[int]]:
     """For each input, the places of its columns: by name, or all in their order for one input.
 
+    `widths`: the numbers in a row of each column, more than one where it holds arrays.
     Raises `SampleError` where the columns are not the graph's.
     """
-    first = feeds[0]
+    first, total = feeds[0], sum(widths)
     if len(feeds) == 1 and (first.width != 1 or first.name not in names):
-        width = first.width or len(names)
-        if len(names) != width:
+        if first.width not in (None, total):
             raise SampleError(
-                f"{kind} takes {width} columns, the sample has {len(names)}: {listed(names)}."
+                f"{kind} takes {first.width} columns, the sample has {total}: {listed(names)}."
             )
-        return [list(range(width))]
+        return [list(range(len(names)))]
     known = [feed.name for feed in feeds]
     if absent := [name for name in known if name not in names]:
         raise SampleError(
@@ -101,7 +102,14 @@ def places_of(feeds: Sequence[Feed], names: Sequence[str], kind: str) -> list[li
         )
     if more := [name for name in names if name not in known]:
         raise SampleError(f"{kind} has no inputs {listed(more)}: leave them out of the sample.")
-    return [[list(names).index(name)] for name in known]
+    places = [list(names).index(name) for name in known]
+    for feed, place in zip(feeds, places, strict=True):
+        if feed.width not in (None, widths[place]):
+            raise SampleError(
+                f"Input {feed.name!r} of {kind} takes {feed.width} numbers a row, column "
+                f"{feed.name!r} of the sample has {widths[place]}. Give a column of arrays."
+            )
+    return [[place] for place in places]
 
 
 def check_types(
@@ -111,8 +119,9 @@ def check_types(
     for feed, mine in zip(feeds, places, strict=True):
         wanted = WIRES[feed.element]
         for column in (columns[i] for i in mine):
-            number = column.type in types.NUMBERS or column.type == "BOOLEAN"
-            holds = number if wanted in ("FLOAT", "DOUBLE") else types.widens(column.type, wanted)
+            kind_of = types.element_of(column.type) or column.type
+            number = kind_of in types.NUMBERS or kind_of == "BOOLEAN"
+            holds = number if wanted in ("FLOAT", "DOUBLE") else types.widens(kind_of, wanted)
             if column.categorical or not holds:
                 found = "categorical" if column.categorical else column.type
                 numpy = "str" if wanted == "STRING" else types.SCALARS[wanted].arrow
@@ -128,18 +137,41 @@ def tensors(feeds: Sequence[Feed], rows: Any, kind: str) -> dict[str, Array]:
 
     Raises `ValueError` for a missing value where the tensor has none.
     """
-    if isinstance(rows, pd.DataFrame):
-        places = places_of(feeds, [str(c) for c in rows.columns], kind)
-        columns = [rows.iloc[:, i] for i in range(rows.shape[1])]
+    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(np.asarray(rows))
+    columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
+    if frame is rows:
+        names = [str(label) for label in frame.columns]
+        places = places_of(feeds, names, [_width(column) for column in columns], kind)
     else:
-        columns = list(np.asarray(rows).T)
         one = len(feeds) == 1
         places = [list(range(len(columns)))] if one else [[i] for i in range(len(columns))]
     found = {}
     for feed, mine in zip(feeds, places, strict=True):
-        values = [elements(columns[i], feed.element) for i in mine]
-        found[feed.name] = values[0] if feed.flat else np.stack(values, axis=1)
+        parts = [table(columns[i], feed.element) for i in mine]
+        shape = [n or -1 for n in feed.shape]
+        found[feed.name] = np.ascontiguousarray(np.hstack(parts).reshape(len(frame), *shape))
     return found
+
+
+def _width(column: pd.Series[Any]) -> int:
+    """The numbers in a row, as the first row that has any tells it."""
+    if column.dtype.kind != "O":
+        return 1
+    return next((np.size(value) for value in column if np.ndim(value)), 1)
+
+
+def table(values: Any, element: int) -> Array:
+    """A column as elements of a tensor, [N, 1], or [N, width] of arrays.
+
+    Raises `ValueError` for a missing array.
+    """
+    if not any(np.ndim(value) for value in values):
+        return elements(values, element)[:, None]
+    rows = [np.asarray(value) for value in values]
+    if any(row.ndim != 1 for row in rows):
+        raise ValueError("an array is missing")
+    flat = elements(np.concatenate(rows), element)
+    return flat.reshape(len(rows), -1)
 
 
 def elements(values: Any, element: int) -> Array:

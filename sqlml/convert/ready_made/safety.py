@@ -30,6 +30,21 @@ MICROSOFT = ("BiasGelu", "FastGelu", "FusedGemm", "FusedMatMul", "Gelu", "QuickG
 
 _DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 
+# Of the operators with graphs inside, those that end: a branch, and a pass over a tensor.
+_ENDING = ("If", "Scan")
+
+# Those whose results may be larger than what they are given.
+_GROWING = (
+    "ConstantOfShape",
+    "Expand",
+    "OneHot",
+    "Pad",
+    "Range",
+    "Resize",
+    "Tile",
+    "Upsample",
+)
+
 # A score is a function of its row.
 _RANDOM = (
     "Bernoulli",
@@ -64,15 +79,16 @@ def checked(content: bytes, name: str) -> onnx.ModelProto:
             "has functions of its own, or a training graph: only a plain graph is taken. "
             "onnx.inliner.inline_local_functions(model) makes one.",
         )
-    if len(model.graph.node) > MOST_NODES:
-        raise _rejected(
-            name, f"has {len(model.graph.node):,} nodes, and {MOST_NODES:,} are the most."
-        )
-    for node in model.graph.node:
-        _check_node(node, name)
-    if model.graph.sparse_initializer:
+    graphs = [*_graphs(model.graph)]
+    count = sum(len(graph.node) for graph in graphs)
+    if count > MOST_NODES:
+        raise _rejected(name, f"has {count:,} nodes, and {MOST_NODES:,} are the most.")
+    for graph in graphs:
+        for node in graph.node:
+            _check_node(node, graph is not model.graph, name)
+    if any(graph.sparse_initializer for graph in graphs):
         raise _rejected(name, "has sparse tensors.")
-    for tensor in _tensors(model.graph):
+    for tensor in (tensor for graph in graphs for tensor in _tensors(graph)):
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             raise _rejected(
                 name,
@@ -88,7 +104,17 @@ def _rejected(name: str, why: str) -> ModelRejectedError:
     return ModelRejectedError(f"{name} {why}")
 
 
-def _check_node(node: onnx.NodeProto, name: str) -> None:
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """The graph and those inside of it."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                yield from _graphs(inner)
+
+
+def _check_node(node: onnx.NodeProto, inside: bool, name: str) -> None:
+    """`inside`: of a graph inside of the model's, whose sizes are not worked out."""
     known = node.domain in _DOMAINS or (
         node.domain == "com.microsoft" and node.op_type in MICROSOFT
     )
@@ -96,9 +122,13 @@ def _check_node(node: onnx.NodeProto, name: str) -> None:
         raise _rejected(
             name, f"has the operator {node.domain}.{node.op_type}, which is not one of ONNX."
         )
-    if any(a.HasField("g") or a.graphs for a in node.attribute):
+    if node.op_type not in _ENDING and any(a.HasField("g") or a.graphs for a in node.attribute):
         raise _rejected(
             name, f"has the operator {node.op_type} with a graph inside: it may run for ever."
+        )
+    if inside and node.op_type in _GROWING:
+        raise _rejected(
+            name, f"has the operator {node.op_type} in a graph inside: its result may be too large."
         )
     if node.op_type in _RANDOM:
         raise _rejected(name, f"has the operator {node.op_type}: its scores would be random.")

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from sqlml.convert.graph import Graph
 
 
-def _squared_distances(g: Graph, step: Any, table: Table) -> str:
+def _squared_distances(g: Graph, step: Any, table: Table, centres: Any) -> str:
     """[N, clusters], without what a row has in common for all clusters added last."""
     x = table.matrix(g, step, "DOUBLE")
-    centres = np.asarray(step.cluster_centers_, dtype="float64")
+    centres = np.asarray(centres, dtype="float64")
     mean = centres.mean(axis=0)
     shifted = g.node("Sub", x, g.const(mean))
     centres = centres - mean
@@ -27,13 +27,25 @@ def _squared_distances(g: Graph, step: Any, table: Table) -> str:
 
 
 def _k_means(g: Graph, step: Any, table: Table) -> Result:
-    distances = _squared_distances(g, step, table)
-    nearest = g.node("ArgMin", distances, axis=1, keepdims=0, select_last_index=0)
-    return Result("clustering", nearest)
+    return Result("clustering", _nearest(g, step, table, step.cluster_centers_))
+
+
+def _nearest(g: Graph, step: Any, table: Table, centres: Any) -> str:
+    """[N] int64: the number of the nearest centre, the first of equals."""
+    distances = _squared_distances(g, step, table, centres)
+    return g.node("ArgMin", distances, axis=1, keepdims=0, select_last_index=0)
+
+
+def _birch(g: Graph, step: Any, table: Table) -> Result:
+    """The cluster to which the nearest of many small clusters belongs."""
+    labels = g.const(np.asarray(step.subcluster_labels_, dtype="int64"))
+    place = _nearest(g, step, table, step.subcluster_centers_)
+    return Result("clustering", g.node("Gather", labels, place, axis=0))
 
 
 def _k_means_transform(g: Graph, step: Any, table: Table) -> Table:
-    squares = g.node("Max", _squared_distances(g, step, table), g.const(np.array([0.0])))
+    distances = _squared_distances(g, step, table, step.cluster_centers_)
+    squares = g.node("Max", distances, g.const(np.array([0.0])))
     return dense(g.node("Sqrt", squares), len(step.cluster_centers_))
 
 
@@ -99,6 +111,9 @@ TRANSFORMS = {"KMeans": _k_means_transform, "MiniBatchKMeans": _k_means_transfor
 PREDICTORS = {
     "KMeans": _k_means,
     "MiniBatchKMeans": _k_means,
+    "MeanShift": _k_means,
+    "AffinityPropagation": _k_means,
+    "Birch": _birch,
     "GaussianMixture": _mixture,
     "BayesianGaussianMixture": _mixture,
     "EllipticEnvelope": _elliptic,

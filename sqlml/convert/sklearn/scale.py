@@ -9,7 +9,8 @@ import numpy as np
 from sqlml.convert.graph import DOUBLE
 from sqlml.convert.links import row_sum
 from sqlml.convert.sklearn.arithmetic import affine, expm1, log1p
-from sqlml.convert.sklearn.frame import ELEMENT, Part, Table, dense, one_value
+from sqlml.convert.sklearn.frame import ELEMENT, Part, Table, dense, name_of, one_value
+from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
     from sqlml.convert.graph import Graph
@@ -157,6 +158,33 @@ def _pca(g: Graph, step: Any, table: Table) -> Table:
     return dense(g.cast(product, ELEMENT[table.kind]), len(components), table.kind)
 
 
+def _linear_map(g: Graph, step: Any, table: Table) -> Table:
+    """Components times a row, its mean taken off where there is one."""
+    components, mean = _components(step, table.width)
+    product = affine(g, table.matrix(g, step, "DOUBLE"), components, -(components @ mean))
+    return dense(g.cast(product, ELEMENT[table.kind]), len(components), table.kind)
+
+
+def _components(step: Any, width: int) -> tuple[Any, Any]:
+    """[components, width], and the mean of each column."""
+    kind, mean = name_of(step), np.zeros(width)
+    if kind == "FeatureAgglomeration":
+        if step.pooling_func is not np.mean:
+            raise NotConvertibleError(kind, "it pools by another function than numpy.mean.")
+        members = step.labels_ == np.arange(step.n_clusters_)[:, None]
+        return members / members.sum(axis=1, keepdims=True), mean
+    components = step.components_
+    components = components.toarray() if hasattr(components, "toarray") else components
+    components = np.asarray(components, dtype="float64")
+    if kind == "FactorAnalysis":  # Barber, Bayesian Reasoning and Machine Learning, 21.2.33
+        scaled = components / step.noise_variance_
+        covariance = np.linalg.inv(np.eye(len(components)) + scaled @ components.T)
+        return covariance.T @ scaled, step.mean_
+    if kind == "FastICA" and step.whiten:
+        mean = step.mean_
+    return components, mean
+
+
 def _power(g: Graph, step: Any, table: Table) -> Table:
     """Yeo-Johnson or Box-Cox with one exponent a column."""
     x = table.matrix(g, step, "DOUBLE")
@@ -195,5 +223,9 @@ TRANSFORMS = {
     "PCA": _pca,
     "IncrementalPCA": _pca,
     "TruncatedSVD": _pca,
+    "FactorAnalysis": _linear_map,
+    "FastICA": _linear_map,
+    "FeatureAgglomeration": _linear_map,
+    "SparseRandomProjection": _linear_map,
 }
 PREDICTORS: dict[str, Any] = {}

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sqlml.convert.graph import DOUBLE
-from sqlml.convert.links import row_sum
 from sqlml.convert.sklearn.arithmetic import affine, argmax, positive
-from sqlml.convert.sklearn.frame import Result, Table, name_of
+from sqlml.convert.sklearn.frame import Result, Table
+from sqlml.convert.sklearn.kernels import Kernel, between
 from sqlml.convert.sklearn.linear import outliers
 from sqlml.convert.sklearn.meta import one_vs_one_votes
-from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
     from sqlml.convert.graph import Graph
@@ -21,29 +20,8 @@ if TYPE_CHECKING:
 def _kernel(g: Graph, step: Any, table: Table) -> str:
     """[N, vectors]: the kernel between each row and each support vector."""
     x = table.matrix(g, step, "DOUBLE")
-    vectors = step.support_vectors_
-    vectors = np.asarray(vectors.toarray() if hasattr(vectors, "toarray") else vectors, "float64")
-    gamma = float(step._gamma)
-    if step.kernel == "linear":
-        return affine(g, x, vectors, 0.0)
-    if step.kernel == "rbf":
-        # |x - v|² by the binomial formula; around their mean little is cancelled.
-        mean = vectors.mean(axis=0)
-        x = g.node("Sub", x, g.const(mean))
-        vectors = vectors - mean
-        squares = row_sum(g, g.node("Mul", x, x))
-        cross = affine(g, x, -2 * vectors, (vectors**2).sum(axis=1))
-        distance = g.node("Max", g.node("Add", cross, squares), g.const(np.array([0.0])))
-        return g.node("Exp", g.node("Mul", distance, g.const(np.array([-gamma]))))
-    if step.kernel in ("poly", "sigmoid"):
-        inner = affine(g, x, gamma * vectors, np.full(len(vectors), float(step.coef0)))
-        if step.kernel == "sigmoid":
-            return g.node("Tanh", inner)
-        return g.node("Pow", inner, g.const(np.array([float(step.degree)])))
-    raise NotConvertibleError(
-        name_of(step), f"its kernel {step.kernel!r} has no form in ONNX.",
-        "Use 'linear', 'rbf', 'poly' or 'sigmoid'.",
-    )  # fmt: skip
+    kernel = Kernel(step.kernel, float(step._gamma), float(step.coef0), float(step.degree))
+    return between(g, step, x, step.support_vectors_, kernel)
 
 
 def _dense(values: Any) -> Any:

@@ -157,6 +157,8 @@ def boosted(g: Graph, step: Any, raw: str, exponential: bool = False) -> Result:
         if link not in ("IdentityLink", "LogLink"):
             raise NotConvertibleError(name_of(step), f"its link {link} has no form here.")
         return Result("regression", g.node("Exp", raw) if link == "LogLink" else raw)
+    if len(classes) < 2:
+        raise NotConvertibleError(name_of(step), "it was trained on one class only.")
     if len(classes) == 2:
         logit = g.node("Mul", raw, g.const(np.array([2.0]))) if exponential else raw
         probabilities = two_columns(g, sigmoid(g, logit))

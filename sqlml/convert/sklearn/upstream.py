@@ -30,7 +30,6 @@ _TEXT = "its lower case and its tokens differ between Python and ONNX Runtime, b
 REFUSED = {
     "RadiusNeighborsClassifier": "a row without neighbours is an outlier there, an error here.",
     "RadiusNeighborsRegressor": "a row without neighbours has no answer.",
-    "KNNImputer": "skl2onnx's form of it computes in float32 only.",
     "RandomTreesEmbedding": "skl2onnx's form of it cannot give a sparse matrix.",
     "CategoricalNB": "a category that was not in the training data is an error there.",
     **dict.fromkeys(("CountVectorizer", "TfidfVectorizer", "HashingVectorizer"), _TEXT),

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlml.convert.graph import DOUBLE, FLOAT, INT64, STRING, Graph, precision_of, wire_of
 from sqlml.convert.spark.encode import decoded
-from sqlml.convert.spark.frame import Frame, Part, name_of
-from sqlml.convert.spark.pipeline import is_own, plan_of
+from sqlml.convert.spark.frame import Frame, Part, name_of, vector
+from sqlml.convert.spark.pipeline import is_own, leaves, plan_of, refused
 from sqlml.convert.spark.stages import predict, transform
+from sqlml.convert.trying import WHOLE, Step
 from sqlml.errors import NotConvertibleError, SampleError, did_you_mean, listed
 from sqlml.model import ScoringModel, Tensor, outputs_of
 from sqlml.signature import Input, Signature
-from sqlml.types import INTEGERS
+from sqlml.types import INTEGERS, element_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,12 +35,15 @@ def recognises(model: object) -> bool:
     return is_own(model)
 
 
-def input_names(model: Any) -> list[str]:
+def input_names(model: Any) -> list[str] | None:
     """The raw columns on which the prediction depends, in the order in which they are read.
 
-    Raises `NotConvertibleError` where the stages do not tell.
+    None where the stages do not tell: `convert` says why.
     """
-    return list(plan_of(model).inputs)
+    try:
+        return list(plan_of(model).inputs)
+    except NotConvertibleError:
+        return None
 
 
 def convert(model: Any, sample: Sample) -> ScoringModel:
@@ -51,7 +55,7 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
     plan = plan_of(model)
     columns = _columns(sample, plan.inputs)
     g = Graph()
-    frame: Frame = {c.name: _part(g, i, c) for i, c in enumerate(columns)}
+    frame = _frame(g, columns)
     for stage in plan.stages:
         frame |= transform(g, stage, frame)
     result = predict(g, plan.model, frame)
@@ -80,6 +84,42 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
     )
 
 
+def tried(model: Any, sample: Sample) -> tuple[Step, ...]:
+    """Each stage on which the prediction depends: whether it converts, or why it does not."""
+    try:
+        plan = plan_of(model)
+    except NotConvertibleError as error:
+        return _refused(model, error)
+    g = Graph()
+    frame = _frame(g, _columns(sample, plan.inputs))
+    steps = []
+    for stage in (*plan.stages, plan.model):
+        reason = ""
+        try:
+            frame |= transform(g, stage, frame)
+        except NotConvertibleError as error:
+            reason = error.reason
+        steps.append(Step(stage.uid, name_of(stage), reason))
+    return tuple(steps)
+
+
+def _refused(model: Any, error: NotConvertibleError) -> tuple[Step, ...]:
+    """The stages of a pipeline that has no plan: those that are refused, or else the whole."""
+    steps = []
+    for stage in leaves(model):
+        found = refused(stage)
+        if found is None and name_of(stage) == error.step:
+            found = error
+        steps.append(Step(stage.uid, name_of(stage), "" if found is None else found.reason))
+    if any(step.reason for step in steps):
+        return tuple(steps)
+    return (*steps, Step(WHOLE, name_of(model), error.reason))
+
+
+def _frame(g: Graph, columns: Sequence[Column]) -> Frame:
+    return {c.name: _part(g, i, c) for i, c in enumerate(columns)}
+
+
 def answer(model: Any, rows: Any) -> Answer:
     """What Spark itself says of the rows."""
     from sqlml.convert.spark.original import answer as asked
@@ -101,10 +141,14 @@ def _columns(sample: Sample, names: Sequence[str]) -> list[Column]:
 
 
 def _part(g: Graph, index: int, column: Column) -> Part:
-    """A column of the sample as a graph input.
+    """A column of the sample as a graph input; a column of arrays stands for one of vectors.
 
     Integers and booleans may be NULL in SQL, which only a floating-point tensor can hold.
     """
+    if column.width is not None:
+        element = FLOAT if element_of(column.type) == "FLOAT" else DOUBLE
+        tensor = g.cast(g.input(f"in{index}", element, column.width), DOUBLE)
+        return vector(tensor, column.width)
     if column.type == "STRING":
         tensor = g.input(f"in{index}", STRING)
         return Part(tensor, kind="STRING", type="STRING", source=index)
@@ -113,14 +157,17 @@ def _part(g: Graph, index: int, column: Column) -> Part:
     else:
         tensor = g.input(f"in{index}", DOUBLE)
     holds = "bits" if column.type == "BOOLEAN" else "numbers"
-    return Part(tensor, type=column.type, holds=holds, source=index)  # type: ignore[arg-type]
+    return Part(tensor, type=column.type, holds=holds, source=index, slots=(0,))  # type: ignore[arg-type]
 
 
 def _input(g: Graph, index: int, column: Column) -> Input:
     known = g.accepted.get(index)
     if known is not None and column.type in INTEGERS:
         known = tuple(int(value) for value in known)
-    return Input(column.name, column.type, wire_of(g.inputs[f"in{index}"]), categories=known)
+    wire = wire_of(g.inputs[f"in{index}"])
+    if column.width is not None:
+        wire = f"ARRAY<{wire}>"
+    return Input(column.name, column.type, wire, categories=known, width=column.width)
 
 
 def _outputs(g: Graph, result: Result, labels: tuple[Label, ...]) -> tuple[Tensor, ...]:

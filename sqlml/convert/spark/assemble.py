@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,9 +10,11 @@ import numpy as np
 from sqlml.convert.spark.frame import (
     Frame,
     Part,
+    bits,
     features,
     floats,
     given,
+    name_of,
     numbers,
     row,
     scalar,
@@ -36,7 +39,11 @@ def _assemble(g: Graph, stage: Any, frame: Frame) -> Frame:
     parts = [numbers(stage, frame, name) for name in stage.getInputCols()]
     tensor = g.concat([part.tensor for part in parts])
     width = sum(part.width for part in parts)
-    return {stage.getOutputCol(): vector(tensor, width, _together(parts))}
+    slots: tuple[int, ...] | None = ()
+    for part in parts:
+        slots = None if slots is None or part.slots is None else slots + part.slots
+    made = vector(tensor, width, _together(parts))
+    return {stage.getOutputCol(): dataclasses.replace(made, slots=slots)}
 
 
 def _together(parts: Sequence[Part]) -> Holds:
@@ -44,6 +51,60 @@ def _together(parts: Sequence[Part]) -> Holds:
     if "numbers" in kinds:
         return "numbers"
     return "indices" if "indices" in kinds else "bits"
+
+
+def _interact(g: Graph, stage: Any, frame: Frame) -> Frame:
+    """Interaction: all products of one element of each column, the last column's changing first.
+
+    An index is encoded before, as its metadata has it; in a vector it would count only where the
+    row's vector is dense.
+    """
+    product, width = "", 1
+    for name in reversed(stage.getInputCols()):
+        part = numbers(stage, frame, name)
+        if part.slots is None or (part.vector and any(part.slots)):
+            raise NotConvertibleError(
+                name_of(stage),
+                f"whether its input {name!r} holds categories, metadata alone tells.",
+                "Encode categories first (StringIndexer, OneHotEncoder).",
+            )
+        columns, count = _encoded(g, part)
+        held = [g.columns(columns, [i], count) for i in range(count)]
+        if not product:
+            product, width = columns, count
+            continue
+        times = _times if part.vector or count > 1 else _product
+        product, width = g.concat([times(g, column, product) for column in held]), width * count
+        if width > MOST_TERMS:
+            raise NotConvertibleError(name_of(stage), f"it has more than {MOST_TERMS:,} terms.")
+    return {stage.getOutputCol(): vector(product, width)}
+
+
+def _encoded(g: Graph, part: Part) -> tuple[str, int]:
+    """The elements that an input of an interaction has, and their number."""
+    count = 0 if part.vector or part.slots is None else part.slots[0]
+    if count < 2:
+        return part.tensor, part.width
+    places = g.const(np.arange(count, dtype="f8").reshape(1, -1))
+    return bits(g, g.node("Equal", part.tensor, places)), count
+
+
+def _product(g: Graph, one: str, other: str) -> str:
+    return g.node("Mul", one, other)
+
+
+def _cosines(g: Graph, stage: Any, frame: Frame) -> Frame:
+    """DCT: the orthonormal transform of the second kind, or its inverse. Where an element is
+    infinite, JTransforms gives no numbers.
+    """
+    part = features(stage, frame, stage.getInputCol())
+    places = np.arange(part.width)
+    angles = np.pi * np.outer(2 * places + 1, places) / (2 * part.width)
+    waves = np.cos(angles) * np.sqrt(np.where(places == 0, 1.0, 2.0) / part.width)
+    waves = waves.T if stage.getInverse() else waves
+    x = g.node("Where", g.node("IsInf", part.tensor), scalar(g, np.nan), part.tensor)
+    product = g.node("MatMul", x, g.const(np.ascontiguousarray(waves)))
+    return {stage.getOutputCol(): vector(product, part.width)}
 
 
 def _chosen(g: Graph, stage: Any, frame: Frame, source: str, indices: Sequence[int]) -> Frame:
@@ -118,6 +179,8 @@ def _times(g: Graph, product: str, factor: str) -> str:
 
 TRANSFORMS = {
     "VectorAssembler": _assemble,
+    "Interaction": _interact,
+    "DCT": _cosines,
     "VectorSlicer": _slice,
     "ElementwiseProduct": _scale_each,
     "PCAModel": _project,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import numpy as np
 from sqlml.convert.spark.frame import (
     Frame,
     Part,
+    accept,
     bits,
     features,
     given,
@@ -25,11 +28,13 @@ from sqlml.errors import NotConvertibleError
 from sqlml.types import INTEGERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from sqlml.convert.graph import Graph
 
 _OWN_FORM = "Give a sample in the form in which the pipeline was trained."
+_UNSEEN, _NULL = 2147483647.0, -1.0
+"""TargetEncoder.UNSEEN_CATEGORY and NULL_CATEGORY."""
 _EXACT = 2**53
 """Whole numbers up to here are all doubles."""
 _WHOLE, _DOUBLE = re.compile(r"0|-?[1-9][0-9]*"), re.compile(r"-?[0-9]+\.[0-9]+(E-?[0-9]+)?")
@@ -56,10 +61,11 @@ def _index(g: Graph, stage: Any, frame: Frame) -> Frame:
             x = g.node("Where", negative_zero(g, x), scalar(g, float("nan")), x)
         keep = stage.getHandleInvalid() == "keep"
         if not keep:
-            _accept(g, part, keys)
+            accept(g, part, keys)
         unknown = float(len(labels)) if keep else float("nan")
         places = np.arange(len(keys), dtype="f8")
-        made[target] = Part(lookup(g, x, keys, places.tolist(), unknown), holds="indices")
+        place = lookup(g, x, keys, places.tolist(), unknown)
+        made[target] = Part(place, holds="indices", slots=(len(labels) + int(keep),))
     return made
 
 
@@ -83,13 +89,6 @@ def _keys(stage: Any, part: Part, labels: list[str]) -> list[Any]:
     )
 
 
-def _accept(g: Graph, part: Part, keys: Sequence[Any]) -> None:
-    """Note that the stage raises on every other value of a model input."""
-    if part.source is not None:
-        before = g.accepted.get(part.source, tuple(keys))
-        g.accepted[part.source] = tuple(key for key in before if key in keys)
-
-
 def _one_hot(g: Graph, stage: Any, frame: Frame) -> Frame:
     """OneHotEncoderModel (its `encoder`): dropLast leaves out the last category, of which an
     invalid value is one more with handleInvalid `keep`.
@@ -100,7 +99,7 @@ def _one_hot(g: Graph, stage: Any, frame: Frame) -> Frame:
         part = numbers(stage, frame, source)
         size = int(size)
         if not keep and part.type in INTEGERS:
-            _accept(g, part, range(size))
+            accept(g, part, range(size))
         width = size + int(keep) - int(stage.getDropLast())
         if width < 1:
             raise NotConvertibleError(name_of(stage), f"it gives no columns for {source!r}.")
@@ -113,7 +112,7 @@ def _one_hot(g: Graph, stage: Any, frame: Frame) -> Frame:
         if part.source is not None:  # there NULL may come, and stays what it is
             absent = g.node("IsNaN", part.tensor)
             columns = g.node("Where", absent, scalar(g, float("nan")), columns)
-        made[target] = vector(columns, width, "bits")
+        made[target] = dataclasses.replace(vector(columns, width, "bits"), slots=(0,) * width)
     return made
 
 
@@ -124,6 +123,41 @@ def _is_category(g: Graph, part: Part, count: int) -> str:
         return g.node("Equal", part.tensor, g.const(places))
     low = g.node("GreaterOrEqual", part.tensor, g.const(places))
     return g.node("And", low, g.node("Less", part.tensor, g.const(places + 1)))
+
+
+def _target_encode(g: Graph, stage: Any, frame: Frame) -> Frame:
+    """TargetEncoderModel: a category's mean of the target, by its index, drawn to the mean of all;
+    what is unseen has the latter with handleInvalid `keep`, and else raises.
+    """
+    keep = stage.getHandleInvalid() == "keep"
+    made: Frame = {}
+    for (source, target), stats in zip(pairs(stage), stage._java_obj.stats(), strict=True):
+        part = numbers(stage, frame, source)
+        table = _drawn(stage, {float(e._1()): (e._2()._1(), e._2()._2()) for e in _items(stats)})
+        overall, missing = table.pop(_UNSEEN), table.pop(_NULL, None)
+        if not keep:
+            accept(g, part, list(table))
+        unknown = overall if keep else math.nan
+        x = lookup(g, part.tensor, list(table), list(table.values()), unknown)
+        if missing is not None:
+            x = g.node("Where", g.node("IsNaN", part.tensor), scalar(g, missing), x)
+        made[target] = Part(x)
+    return made
+
+
+def _drawn(stage: Any, stats: dict[float, tuple[float, float]]) -> dict[float, float]:
+    """By category, from the rows that it has and their mean or sum, what it is encoded as."""
+    binary = stage.getTargetType() == "binary"
+    mean = {c: total / rows if binary else total for c, (rows, total) in stats.items()}
+    share = {c: rows / (rows + stage.getSmoothing()) for c, (rows, _) in stats.items()}
+    return {c: share[c] * mean[c] + (1 - share[c]) * mean[_UNSEEN] for c in stats}
+
+
+def _items(scala: Any) -> Iterator[Any]:
+    """The entries of a Scala map."""
+    entries = scala.iterator()
+    while entries.hasNext():
+        yield entries.next()
 
 
 def _index_vector(g: Graph, stage: Any, frame: Frame) -> Frame:
@@ -169,6 +203,7 @@ def decoded(stage: Any, classes: int) -> tuple[str, ...]:
 TRANSFORMS = {
     "StringIndexerModel": _index,
     "OneHotEncoderModel": _one_hot,
+    "TargetEncoderModel": _target_encode,
     "VectorIndexerModel": _index_vector,
 }
 PREDICTORS: dict[str, Any] = {}

@@ -32,6 +32,9 @@ class Part:
     """The Spark SQL type, which a StringIndexer's labels are texts of."""
     source: int | None = None
     """The model input that this is."""
+    slots: tuple[int, ...] | None = None
+    """Of each element the number of categories that Spark notes in its metadata, 0 for none;
+    None where that is not followed here."""
 
 
 Frame = dict[str, Part]
@@ -49,20 +52,16 @@ def vector(tensor: str, width: int, holds: Holds = "numbers") -> Part:
 
 
 def features(stage: Any, frame: Frame, name: str) -> Part:
-    """A column of vectors; a raw column cannot be one, since SQL has no vectors."""
+    """A column of vectors; a raw column of them is an ARRAY in SQL."""
     part = _column(stage, frame, name)
     if not part.vector:
-        raise raw_vector(stage, name)
+        raise NotConvertibleError(
+            name_of(stage),
+            f"its input {name!r} is a vector, and the sample has a {part.type} there.",
+            "Publish the PipelineModel that makes the vector of columns (VectorAssembler), or "
+            "give a sample with vectors or arrays.",
+        )
     return part
-
-
-def raw_vector(stage: Any, name: str) -> NotConvertibleError:
-    """Why a stage cannot read a raw column."""
-    return NotConvertibleError(
-        name_of(stage),
-        f"its input {name!r} is a vector, which SQL has no type for.",
-        "Publish the PipelineModel that makes the vector of columns (VectorAssembler).",
-    )
 
 
 def numbers(stage: Any, frame: Frame, name: str) -> Part:
@@ -112,6 +111,13 @@ def lookup(g: Graph, x: str, keys: Sequence[Any], values: Sequence[float], defau
         values_tensor=numpy_helper.from_array(np.array(values, dtype="f8"), "values"),
         default_tensor=numpy_helper.from_array(np.array([default], dtype="f8"), "default"),
     )
+
+
+def accept(g: Graph, part: Part, keys: Sequence[Any]) -> None:
+    """Note that the stage raises on every other value of a model input."""
+    if part.source is not None:
+        before = g.accepted.get(part.source, tuple(keys))
+        g.accepted[part.source] = tuple(key for key in before if key in keys)
 
 
 def scalar(g: Graph, value: float) -> str:

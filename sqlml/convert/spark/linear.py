@@ -10,7 +10,8 @@ import numpy as np
 from sqlml.convert.links import row_sum, sigmoid, softmax, two_columns
 from sqlml.convert.sklearn.arithmetic import affine, argmax, positive
 from sqlml.convert.sklearn.frame import Result
-from sqlml.convert.spark.frame import Frame, features, floats, given, name_of, row, scalar
+from sqlml.convert.spark.frame import Frame, features, floats, given, name_of, numbers, row, scalar
+from sqlml.convert.special import normal_cdf
 from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ _UNLINK: dict[str, Callable[[Graph, str], str]] = {
     "inverse": _inverse,
     "sqrt": lambda g, eta: g.node("Mul", eta, eta),
     "cloglog": _log_log,
+    "probit": normal_cdf,
 }
 _OWN_LINK = {"gaussian": "identity", "binomial": "logit", "poisson": "log", "gamma": "inverse"}
 _OF_POWER = {0.0: "log", 1.0: "identity", -1.0: "inverse", 0.5: "sqrt"}
@@ -167,10 +169,6 @@ _OF_VARIANCE = {0.0: "gaussian", 1.0: "poisson", 2.0: "gamma"}
 
 
 def _generalised(g: Graph, stage: Any, frame: Frame) -> Result:
-    if given(stage, "offsetCol"):
-        raise NotConvertibleError(
-            name_of(stage), "its offset column has no form here.", "Train without offsetCol."
-        )
     family, link = str(stage.getFamily()).lower(), given(stage, "link")
     if family == "tweedie":
         variance = float(stage.getVariancePower())
@@ -189,7 +187,10 @@ def _generalised(g: Graph, stage: Any, frame: Frame) -> Result:
                 f"Use one of {', '.join(_UNLINK)}.",
             )
         unlink = _UNLINK[link]
-    return Result("regression", _projected(g, family, unlink(g, _margin(g, stage, frame))))
+    margin, offset = _margin(g, stage, frame), given(stage, "offsetCol")
+    if offset:
+        margin = g.node("Add", margin, numbers(stage, frame, offset).tensor)
+    return Result("regression", _projected(g, family, unlink(g, margin)))
 
 
 def _projected(g: Graph, family: str, mean: str) -> str:

@@ -11,9 +11,11 @@ import pandas as pd
 import pyarrow as pa
 
 from sqlml.convert import Answer
+from sqlml.convert.hushed import hushed
 from sqlml.convert.spark.frame import given, name_of
 from sqlml.convert.spark.pipeline import plan_of
 from sqlml.convert.spark.stages import CLUSTERERS
+from sqlml.convert.spark.vectors import as_vectors, quoted
 from sqlml.errors import SampleError
 
 if TYPE_CHECKING:
@@ -39,8 +41,8 @@ def answer(model: Any, rows: pd.DataFrame) -> Answer:
         raise SampleError("A Spark pipeline knows its columns by name: give a DataFrame.")
     plan = plan_of(model)
     table, again = _both_ways(rows[list(plan.inputs)])
-    with _quiet(_session()) as session:
-        frame = session.createDataFrame(table)
+    with _quiet(_session()) as session, hushed("XGBoost-PySpark"):
+        frame = as_vectors(session.createDataFrame(table))
         for stage in plan.units:
             frame = stage.transform(frame)
         found = _collected(frame, plan)
@@ -67,7 +69,7 @@ def _collected(frame: DataFrame, plan: Plan) -> pa.Table:
     from pyspark.sql import functions as F
 
     def named(name: str) -> Any:
-        return F.col("`" + name.replace("`", "``") + "`")
+        return F.col(quoted(name))
 
     last = plan.model.getPredictionCol() if plan.decoder is None else plan.decoder.getOutputCol()
     wanted = {"prediction": named(last)}

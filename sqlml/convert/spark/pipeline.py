@@ -9,12 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlml.convert.spark.frame import given, name_of, pairs, raw_vector
-from sqlml.convert.spark.stages import reads_vectors, refusal
+from sqlml.convert.spark.frame import given, name_of, pairs
+from sqlml.convert.spark.stages import REFUSED, refusal
 from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+
+_OWN = ("pyspark.ml.", "xgboost.spark.")
+
+# Others' stages, by module: the reason, and what to do.
+_FOREIGN = {
+    "synapse.ml.lightgbm": (
+        "SynapseML's own scores are not among those that are compared with.",
+        "Publish its booster, which takes the vector's elements as columns: "
+        "lightgbm.Booster(model_str=model.getNativeModel()).",
+    ),
+}
 
 # RFormulaModel's own helpers, which touch no value.
 _HELPERS = ("ColumnPruner", "VectorAttributeRewriter")
@@ -23,6 +34,8 @@ _COLUMNS = (
     "outputCol", "predictionCol", "probabilityCol", "rawPredictionCol", "leafCol",
     "linkPredictionCol", "quantilesCol", "topicDistributionCol",
 )  # fmt: skip
+
+_SOURCES = ("featuresCol", "inputCol", "userCol", "itemCol", "offsetCol")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +54,11 @@ class Plan:
 
 
 def is_own(stage: object) -> bool:
-    """Whether a class is of pyspark.ml itself: a subclass may do something else."""
+    """Whether a class is of pyspark.ml itself, or of xgboost.spark: a subclass may do something
+    else.
+    """
     module = type(stage).__module__
-    return module.startswith("pyspark.ml.") and not module.startswith("pyspark.ml.connect")
+    return module.startswith(_OWN) and not module.startswith("pyspark.ml.connect")
 
 
 def plan_of(model: Any) -> Plan:
@@ -60,9 +75,12 @@ def plan_of(model: Any) -> Plan:
             "it is on the other side of Spark Connect, where its inside cannot be read.",
             "Publish it from a session of that Spark itself.",
         )
-    flat = list(_flat(model, model))
+    flat = list(_flat(model))
     places = [i for i, (_, stage) in enumerate(flat) if stage.hasParam("predictionCol")]
     if not places:
+        unknown = next((stage for _, stage in flat if name_of(stage) in REFUSED), None)
+        if unknown is not None:
+            raise refusal(unknown)
         raise NotConvertibleError(
             name_of(model), "none of its stages predicts.", "Add a model as the last stage."
         )
@@ -82,25 +100,35 @@ def plan_of(model: Any) -> Plan:
     )
 
 
-def _flat(stage: Any, unit: Any) -> Iterator[tuple[Any, Any]]:
-    """Each stage with what transforms in its place."""
+def refused(stage: Any) -> NotConvertibleError | None:
+    """Why a stage has no place in a plan, where that is so."""
     if not is_own(stage):
-        own = type(stage)
-        raise NotConvertibleError(
-            f"{own.__module__}.{own.__qualname__}", "it is none of Spark's own stages."
-        )
-    kind = name_of(stage)
-    if kind == "PipelineModel":
+        kind = f"{type(stage).__module__}.{type(stage).__qualname__}"
+        known = (told for module, told in _FOREIGN.items() if kind.startswith(f"{module}."))
+        return NotConvertibleError(kind, *next(known, ("it is none of Spark's own stages.",)))
+    unclear = name_of(stage) not in ("RFormulaModel", *_HARMLESS) and not _made(stage)
+    return refusal(stage) if unclear else None
+
+
+def leaves(stage: Any) -> Iterator[Any]:
+    """The stages of a pipeline in their order, those of pipelines within it too."""
+    if is_own(stage) and name_of(stage) == "PipelineModel":
         for inner in stage.stages:
-            yield from _flat(inner, inner)
-    elif kind in ("CrossValidatorModel", "TrainValidationSplitModel"):
-        yield from _flat(stage.bestModel, stage.bestModel)
-    elif kind == "RFormulaModel":
-        yield from ((unit, inner) for inner in _formula(stage))
-    elif not _made(stage) and kind not in _HARMLESS:
-        raise refusal(stage)
+            yield from leaves(inner)
+    elif is_own(stage) and name_of(stage) in ("CrossValidatorModel", "TrainValidationSplitModel"):
+        yield from leaves(stage.bestModel)
     else:
-        yield unit, stage
+        yield stage
+
+
+def _flat(model: Any) -> Iterator[tuple[Any, Any]]:
+    """Each stage, with RFormula as the stages it is made of, after what transforms in its place."""
+    for unit in leaves(model):
+        error = refused(unit)
+        if error is not None:
+            raise error
+        inner = _formula(unit) if name_of(unit) == "RFormulaModel" else [unit]
+        yield from ((unit, stage) for stage in inner)
 
 
 def _formula(stage: Any) -> Iterator[Any]:
@@ -146,8 +174,6 @@ def _raw(live: list[tuple[Any, Any, list[str]]], predictor: Any) -> tuple[str, .
     for stage, reads in [*((s, r) for _, s, r in live), (predictor, _read(predictor))]:
         for name in reads:
             if name not in made:
-                if reads_vectors(stage):
-                    raise raw_vector(stage, name)
                 raw[name] = None
         made.update(_made(stage))
     return tuple(raw)
@@ -161,8 +187,9 @@ def _read(stage: Any, needed: Collection[str] | None = None) -> list[str]:
         return [source for source, target in pairs(stage) if target in needed]
     if stage.hasParam("inputCols") and stage.isSet("inputCols"):
         return list(stage.getInputCols())
-    names = [given(stage, param) for param in ("featuresCol", "inputCol")]
-    return [name for name in names if name]
+    if given(stage, "features_cols"):  # of xgboost.spark, instead of the vector
+        return list(given(stage, "features_cols"))
+    return [name for name in (given(stage, param) for param in _SOURCES) if name]
 
 
 def _made(stage: Any) -> list[str]:

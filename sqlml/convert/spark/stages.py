@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     Predict = Callable[[Graph, Any, Frame], Result]
 
 # Each has two tables, TRANSFORMS and PREDICTORS, by class name.
-MODULES = ("assemble", "encode", "scale", "linear", "trees", "cluster", "classify")
-
-CLUSTERERS = ("KMeansModel", "GaussianMixtureModel")
-
-_OF_COLUMNS = (
-    "VectorAssembler", "StringIndexerModel", "OneHotEncoderModel", "ImputerModel", "Bucketizer",
-    "Binarizer", "IsotonicRegressionModel",
+MODULES = (
+    "assemble", "encode", "scale", "linear", "trees", "cluster", "classify", "recommend",
+    "boosters",
 )  # fmt: skip
+
+CLUSTERERS = ("KMeansModel", "BisectingKMeansModel", "GaussianMixtureModel")
 
 _IN_SQL = "Compute its columns in SQL before PREDICT, and train on those."
 _TEXT = "it makes features of text, which have no form here."
+_TOPICS = "it infers topics by sampling, which has no form here."
+_HASHES = "it makes hashes to join by, which are no features."
 
 # Class → the reason, and what to do.
 REFUSED = {
@@ -46,18 +46,28 @@ REFUSED = {
     "CountVectorizerModel": (_TEXT, _IN_SQL),
     "Word2VecModel": (_TEXT, _IN_SQL),
     "FeatureHasher": ("it hashes values, which has no form here.", "Use StringIndexer."),
-    "Interaction": (
-        "which columns it takes for categories, their metadata alone tells.",
-        "Multiply the columns in SQL before PREDICT, and train on those.",
-    ),
     "IndexToString": (
         "it turns something else than the prediction into text.",
         "Leave it out of the pipeline.",
     ),
-    "BisectingKMeansModel": ("its tree of clusters cannot be read.", "Train KMeans."),
-    "ALSModel": ("it looks up users and items, which no columns describe.", ""),
-    "FPGrowthModel": ("its prediction is a list of items.", ""),
+    "FPGrowthModel": ("its prediction is a list of items.", "Publish another model."),
+    "LocalLDAModel": (_TOPICS, "Publish another model."),
+    "DistributedLDAModel": (_TOPICS, "Publish another model."),
+    "BucketedRandomProjectionLSHModel": (_HASHES, "Leave it out."),
+    "MinHashLSHModel": (_HASHES, "Leave it out."),
 }
+
+
+STRUCTURE = (
+    "PipelineModel", "CrossValidatorModel", "TrainValidationSplitModel", "RFormulaModel",
+    "IndexToString", "VectorSizeHint",
+)  # fmt: skip
+"""What holds stages, names a prediction, or touches no value; see `pipeline`."""
+
+
+def converted() -> frozenset[str]:
+    """The classes that have a conversion, by name."""
+    return frozenset({*STRUCTURE, *_table("TRANSFORMS"), *_table("PREDICTORS")})
 
 
 @functools.cache
@@ -86,13 +96,6 @@ def predict(g: Graph, stage: Any, frame: Frame) -> Result:
         return result
     label = argmax(g, result.probabilities) if result.label is None else result.label
     return dataclasses.replace(result, probabilities=None, label=label)
-
-
-def reads_vectors(stage: Any) -> bool:
-    """Whether it is converted, and reads vectors only."""
-    name = name_of(stage)
-    known = name in _table("TRANSFORMS") or name in _table("PREDICTORS")
-    return known and name not in _OF_COLUMNS
 
 
 def refusal(stage: Any) -> NotConvertibleError:

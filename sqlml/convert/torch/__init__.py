@@ -61,7 +61,7 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
         for value, parameter in zip(proto.graph.input, form.parameters, strict=True)
     }
     for index, entries in embeddings(proto, form):
-        accept_indices(g, index, entries, "Embedding")
+        accept_indices(g, index, entries)
     (result,) = g.inline(proto, feeds, [value.name for value in proto.graph.output])
     metadata = {
         "framework": "torch",
