@@ -140,6 +140,8 @@ def _mapped(function: Callable[..., Expr], *cells: Array) -> Array:
 
 def _aligned(arena: Arena, tensors: Sequence[Any]) -> list[Array]:
     """Cells of tensors for one row; a constant must be the same for every row."""
+    if any(isinstance(t, Rows) and not isinstance(t.cells, np.ndarray) for t in tensors):
+        raise NotCompilableError("A tensor of one number a row, [N], is combined.")
     rank = max(t.cells.ndim + 1 if isinstance(t, Rows) else t.ndim for t in tensors)
     found = []
     for tensor in tensors:

@@ -28,5 +28,8 @@ class Engine:
 
     def run(self, columns: Sequence[Vector]) -> Sequence[Vector]:
         names = self._evaluator.input_names
-        feed = {name: c.reshape(-1, 1) for name, c in zip(names, columns, strict=True)}
+        feed = {
+            name: c if c.ndim > 1 else c.reshape(-1, 1)
+            for name, c in zip(names, columns, strict=True)
+        }
         return [np.asarray(out) for out in self._evaluator.run(self._outputs, feed)]

@@ -190,6 +190,83 @@ def convolution() -> Any:
     return Convolution()
 
 
+def over_vector(make: Callable[[], dict[str, Any]], forward: Callable[[Any, Any], Any]) -> Any:
+    """A module of some parts over the array `vector`."""
+
+    def made() -> Any:
+        import torch
+        from torch import nn
+
+        class OverVector(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                for name, part in make().items():
+                    setattr(self, name, part)
+
+            def forward(self, vector: torch.Tensor) -> Any:
+                return forward(self, vector)
+
+            def tensors(self, of: Any) -> tuple[torch.Tensor, ...]:
+                return (of("vector").float(),)
+
+        return OverVector()
+
+    return made
+
+
+def recurrent_parts() -> dict[str, Any]:
+    from torch import nn
+
+    both = nn.LSTM(1, 3, batch_first=True, bidirectional=True)
+    return {"both": both, "last": nn.GRU(6, 4, batch_first=True), "out": nn.Linear(4, 1)}
+
+
+def transformer_parts() -> dict[str, Any]:
+    """A token of each number, as in FT-Transformer."""
+    import torch
+    from torch import nn
+
+    return {
+        "weight": nn.Parameter(torch.randn(WIDTH, 8)),
+        "block": nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True),
+        "out": nn.Linear(8, 2),
+    }
+
+
+def pooling_parts() -> dict[str, Any]:
+    from torch import nn
+
+    return {"layers": nn.Sequential(
+        nn.Unflatten(1, (1, WIDTH)), nn.Conv1d(1, 3, 2), nn.BatchNorm1d(3), nn.MaxPool1d(2),
+        nn.Flatten(), nn.Linear(6, 1),
+    )}  # fmt: skip
+
+
+def large_embedding() -> Any:
+    made = by_name()
+    from torch import nn
+
+    made.plans = nn.Embedding(100_000, 3)
+    return made
+
+
+def always_dropping() -> Any:
+    """`functional.dropout` does not ask whether anything is trained."""
+    import torch
+
+    return over_vector(dict, lambda _, v: torch.nn.functional.dropout(v).sum(dim=1))()
+
+
+def two_results() -> Any:
+    return over_vector(dict, lambda _, v: (v.sum(dim=1), v.mean(dim=1)))()
+
+
+def scripted() -> Any:
+    import torch
+
+    return torch.jit.script(torch.nn.Sequential(torch.nn.Linear(2, 1)))
+
+
 def random_noise() -> Any:
     import torch
     from torch import nn
@@ -228,6 +305,31 @@ TORCH: tuple[Case, ...] = (
     Case("torch-embedding", network(by_name, ["age", "income", "plan"])),
     Case("torch-arrays", network(of_arrays, ["vector", "history"])),
     Case("torch-convolution", network(convolution, ["vector"])),
+    Case(
+        "torch-recurrent",
+        network(
+            over_vector(
+                recurrent_parts, lambda m, v: m.out(m.last(m.both(v[:, :, None])[0])[0][:, -1])
+            ),
+            ["vector"],
+        ),
+        "ONNX Runtime's LSTM clamps NaN",
+    ),
+    Case(
+        "torch-transformer",
+        network(
+            over_vector(
+                transformer_parts, lambda m, v: m.out(m.block(v[:, :, None] * m.weight).mean(dim=1))
+            ),
+            ["vector"],
+        ),
+    ),
+    Case(
+        "torch-pooling",
+        network(over_vector(pooling_parts, lambda m, v: m.layers(v)), ["vector"]),
+        "ONNX Runtime's MaxPool leaves NaN out",
+    ),
+    Case("torch-large-embedding", network(large_embedding, ["age", "income", "plan"])),
     Case("torch-labels", network(softmax, NUMBERS, ("high", "low", "größte"))),
     Case("torch-two-labels", network(by_name, ["age", "income", "plan"], (False, True))),
 )
@@ -244,6 +346,10 @@ def double_gelu() -> Any:
 TORCH_REFUSED: tuple[Case, ...] = (
     Case("torch-double-erf", network(double_gelu, NUMBERS)),
     Case("torch-random", network(random_noise, NUMBERS)),
+    Case("torch-dropping", network(always_dropping, ["vector"])),
+    Case("torch-two-results", network(two_results, ["vector"])),
+    Case("torch-scripted", network(scripted, NUMBERS)),
+    Case("torch-half", network(lambda: stacked()().half(), NUMBERS)),
     Case("torch-of-the-batch", network(of_the_batch, NUMBERS)),
     Case("torch-no-probabilities", network(stacked(targets=3), NUMBERS, ("a", "b", "c"))),
 )

@@ -5,7 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sqlml.convert.hushed import hushed
+from sqlml.convert.torch.exact import exact
 from sqlml.convert.torch.tensors import (
     WRAP,
     Form,
@@ -16,6 +19,8 @@ from sqlml.convert.torch.tensors import (
     width_of,
 )
 from sqlml.errors import NotConvertibleError
+
+_ANY_ROWS = "Export it for any number of rows: dynamic_shapes=({0: torch.export.Dim('N')},)."
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,11 +67,18 @@ def shown_of(model: Any, form: Form, rows: Any) -> Any:
     except NotConvertibleError:
         raise
     except Exception as error:  # a forward may raise anything
+        fixed = is_program(model) and "size()[0]" in str(error)
         raise NotConvertibleError(
             name_of(model),
-            f"its forward refuses the sample: {type(error).__name__}: {error}",
-            WRAP,
+            f"its forward refuses the sample: {_reason(error)}",
+            _ANY_ROWS if fixed else WRAP,
         ) from error
+    if not np.array_equal(run(model, rows), result, equal_nan=True):
+        raise NotConvertibleError(
+            name_of(model),
+            "of the same rows it gives other numbers each time: it draws them at random.",
+            "Let nn.Dropout do that, which eval() stops; not functional.dropout.",
+        )
     if result.ndim not in (1, 2) or len(result) != len(rows) or result.dtype.name != form.width:
         shape = "x".join(map(str, result.shape))
         raise NotConvertibleError(
@@ -87,7 +99,7 @@ def exported(model: Any, form: Form, few: Any) -> onnx.ModelProto:
     arguments = arguments_of((names, getattr(torch, form.width)), few)
     rows = torch.export.Dim("N")
     try:
-        with warnings.catch_warnings(), hushed("torch.onnx"), _evaluating(model) as module:
+        with warnings.catch_warnings(), hushed("torch"), _evaluating(model) as module:
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 module,
@@ -99,9 +111,8 @@ def exported(model: Any, form: Form, few: Any) -> onnx.ModelProto:
                 verbose=False,
             )
     except Exception as error:  # the exporter raises whatever it meets
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise NotConvertibleError(
-            name_of(model), f"PyTorch's exporter refuses it: {reason}"
+            name_of(model), f"PyTorch's exporter refuses it: {_reason(error)}"
         ) from error
     proto: onnx.ModelProto = program.model_proto
     if proto.functions:
@@ -111,7 +122,15 @@ def exported(model: Any, form: Form, few: Any) -> onnx.ModelProto:
     drawn = [node.op_type for node in proto.graph.node if node.op_type in _DRAWN]
     if drawn:
         raise NotConvertibleError(name_of(model), f"it draws numbers at random ({drawn[0]}).")
-    return proto
+    return exact(proto)
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what an error was raised for first; the others say how it was met."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200] if lines else ''}"
 
 
 _DRAWN = (

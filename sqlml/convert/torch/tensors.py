@@ -18,6 +18,19 @@ WRAP = "Wrap it in a module whose forward takes the columns by name, or one tens
 """What an author can do whose module takes something else."""
 
 
+_INNER = "Publish the module inside: sqlml.publish(model.{}, …)."
+WRAPPED = {
+    "ScriptModule": (
+        "it is scripted or traced, and its Python is gone.",
+        "Publish the module that it was made from.",
+    ),
+    "OptimizedModule": ("torch.compile made it.", _INNER.format("_orig_mod")),
+    "DataParallel": ("it spreads rows over devices.", _INNER.format("module")),
+    "DistributedDataParallel": ("it spreads rows over devices.", _INNER.format("module")),
+}
+"""Modules around another one, by their class: why they are not converted, and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter of forward, and the columns that it gets, by their numbers."""
@@ -74,6 +87,11 @@ def parameters(model: Any) -> list[str]:
     """The names of what forward takes."""
     if is_program(model):
         return [str(name) for name in model.graph_signature.user_inputs]
+    wrapped = next(
+        (WRAPPED[k.__name__] for k in type(model).__mro__ if k.__name__ in WRAPPED), None
+    )
+    if wrapped is not None:
+        raise NotConvertibleError(name_of(model), *wrapped)
     kinds = inspect.Parameter
     taken = list(inspect.signature(model.forward).parameters.values())
     if any(p.kind in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD) for p in taken) or not taken:
