@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import catboost, sklearn
+from . import boosters, catboost, sklearn
 from .outcome import CONVERTS, Section
 
-SECTIONS: tuple[Section, ...] = (sklearn.SECTION, catboost.SECTION)
+SECTIONS: tuple[Section, ...] = (sklearn.SECTION, *boosters.SECTIONS, catboost.SECTION)
 DOCUMENT = Path(__file__).parents[2] / "docs" / "coverage.md"
 
 _HEAD = """\

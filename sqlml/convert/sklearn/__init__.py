@@ -16,6 +16,7 @@ import numpy as np
 
 from sqlml.convert import Answer
 from sqlml.convert.graph import DOUBLE, FLOAT, INT64, STRING, Graph, precision_of, wire_of
+from sqlml.convert.sklearn import automl
 from sqlml.convert.sklearn.frame import Part, Result, Table, name_of
 from sqlml.convert.sklearn.steps import predict, transform
 from sqlml.convert.sklearn.trial import Trial
@@ -167,7 +168,7 @@ def answer(model: Any, rows: Any) -> Answer:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         prediction = np.asarray(model.predict(rows))
-        if is_classifier(model):
+        if is_classifier(model) or automl.is_classifier(model):
             classes = [_plain(c) for c in model.classes_]
             prediction = np.array([_plain(p) for p in prediction], dtype=np.asarray(classes).dtype)
             proba = model.predict_proba(rows) if hasattr(model, "predict_proba") else None

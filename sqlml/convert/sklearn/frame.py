@@ -124,6 +124,11 @@ def is_sklearn(step: object) -> bool:
     return type(step).__module__.partition(".")[0] == "sklearn"
 
 
+def is_automl(model: object) -> bool:
+    """Whether it is an AutoML of FLAML's, told by its class."""
+    return type(model).__module__.startswith("flaml.") and type(model).__name__ == "AutoML"
+
+
 def dense(tensor: str, width: int, kind: Kind = "DOUBLE") -> Table:
     """A table of one tensor."""
     return Table((Part(tensor, width, kind),))

@@ -6,7 +6,7 @@ import functools
 import importlib
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlml.convert.sklearn.frame import Result, Table, is_sklearn, name_of
+from sqlml.convert.sklearn.frame import Result, Table, is_automl, is_sklearn, name_of
 from sqlml.convert.sklearn.trial import Trial
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def predict(g: Graph, step: Any, table: Table) -> Result:
     """The nodes of `step.predict` and `step.predict_proba`."""
     if type(step).__module__.partition(".")[0] in ("xgboost", "lightgbm", "catboost"):
         from sqlml.convert.sklearn.boosters import predict_booster as how
+    elif is_automl(step):
+        from sqlml.convert.sklearn.automl import predict_automl as how
     elif is_sklearn(step) and name_of(step) in _table("PREDICTORS"):
         how = _table("PREDICTORS")[name_of(step)]
     else:

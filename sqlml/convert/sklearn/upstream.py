@@ -25,12 +25,6 @@ if TYPE_CHECKING:
 
 _TRY_OTHER = "Replace this step by one that is converted, or compute it in SQL before PREDICT."
 
-# Packages that wrap estimators of others: where those are.
-_INSIDE = {
-    "flaml": "Publish automl.model.estimator, with automl.model.preprocess(automl.preprocess(X)) "
-    "as the sample; its labels are then places in automl.classes_.",
-}
-
 # Measured wrong with skl2onnx 1.20 and scikit-learn 1.9, or wrong by design.
 _TEXT = "its lower case and its tokens differ between Python and ONNX Runtime, by locale."
 REFUSED = {
@@ -161,9 +155,7 @@ def _converted(
 ) -> tuple[onnx.ModelProto, dict[str, str]]:
     """The step alone as a model of one input, and what to feed it with."""
     if not is_sklearn(step):
-        package = type(step).__module__.partition(".")[0]
-        advice = _INSIDE.get(package, _TRY_OTHER)
-        raise NotConvertibleError(name_of(step), "it is not scikit-learn's own class.", advice)
+        raise NotConvertibleError(name_of(step), "it is not scikit-learn's own class.", _TRY_OTHER)
     if name_of(step) in REFUSED:
         raise NotConvertibleError(name_of(step), REFUSED[name_of(step)], _TRY_OTHER)
     from skl2onnx import convert_sklearn
