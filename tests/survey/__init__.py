@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import boosters, catboost, sklearn
+from . import boosters, catboost, sklearn, spark
 from .outcome import CONVERTS, Section
 
-SECTIONS: tuple[Section, ...] = (sklearn.SECTION, *boosters.SECTIONS, catboost.SECTION)
+SECTIONS: tuple[Section, ...] = (
+    sklearn.SECTION,
+    *boosters.SECTIONS,
+    catboost.SECTION,
+    spark.SECTION,
+)
 DOCUMENT = Path(__file__).parents[2] / "docs" / "coverage.md"
 
 _HEAD = """\

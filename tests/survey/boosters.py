@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .outcome import Section
+from .outcome import Section, by_training
 from .sklearn import ROWS, number, numbers, zero_or_one
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _section(
         ),
         things=things,
         names=tuple(f"{kind} {objective}" for kind in kinds for objective in objectives),
-        train=train,
+        outcome=by_training(train),
     )
 
 

@@ -8,7 +8,7 @@ import catboost
 import numpy as np
 import pandas as pd
 
-from .outcome import Section
+from .outcome import Section, by_training
 
 ROWS = 120
 QUIET = {"iterations": 8, "depth": 3, "verbose": False, "allow_writing_files": False}
@@ -99,5 +99,5 @@ SECTION = Section(
     ),
     things="loss",
     names=tuple(_ESTIMATORS),
-    train=train,
+    outcome=by_training(train),
 )

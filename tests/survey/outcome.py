@@ -25,14 +25,19 @@ class Section:
     things: str
     """What its models are called."""
     names: tuple[str, ...]
-    train: Callable[[str], tuple[Any, Any]]
-    """The trained model of a name, and the sample that an author would give."""
+    outcome: Callable[[str], str]
+    """What becomes of the model of that name."""
 
-    def outcome(self, name: str) -> str:
-        """What becomes of the model of that name."""
+
+def by_training(train: Callable[[str], tuple[Any, Any]]) -> Callable[[str], str]:
+    """Outcomes of the models that `train` makes, each with the sample that an author would give."""
+
+    def outcome(name: str) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return outcome_of(*self.train(name))
+            return outcome_of(*train(name))
+
+    return outcome
 
 
 def outcome_of(model: Any, sample: Any) -> str:

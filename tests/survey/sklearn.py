@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import all_estimators
 
-from .outcome import Section
+from .outcome import Section, by_training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,5 +212,5 @@ SECTION = Section(
     ),
     things="estimator",
     names=tuple(sorted(estimators())),
-    train=train,
+    outcome=by_training(train),
 )
