@@ -34,6 +34,8 @@ class Scores:
     """[N, width]; [N] int64 for a label."""
     width: int = 1
     labels: tuple[Label, ...] = ()
+    decision: str | None = None
+    """[N, 1] or [N, K] doubles: decision_function, where the framework has it."""
 
 
 # ---- raw sums → what the framework's predict gives -------------------------------------

@@ -126,6 +126,11 @@ def answer(model: Any, rows: Any) -> Answer:
     return Answer((predicted > 0.5).astype(np.int64), np.stack([1 - predicted, predicted], axis=1))
 
 
+def category_values(model: Any) -> list[list[Any]]:
+    """Of each pandas category column that the model was trained on, in their order, the values."""
+    return _read(model).categories
+
+
 def nodes(
     g: Graph,
     model: Any,
@@ -146,7 +151,7 @@ def nodes(
         raise NotConvertibleError(
             source.kind, "it was trained on pandas category columns.", ONE_HOT
         )
-    result = _trees(g, source, matrix, coded or {}, whole)
+    result = total = _trees(g, source, matrix, coded or {}, whole)
     if source.sigmoid != 1:
         result = g.node("Mul", result, g.const(source.sigmoid, "float64"))
     result = LINKS[source.link](g, result, "float64")
@@ -155,7 +160,7 @@ def nodes(
     if source.outputs == 1:
         result = two_columns(g, result, "float64")
     width = len(source.labels)
-    return Scores("classification", "probabilities", result, width, source.labels)
+    return Scores("classification", "probabilities", result, width, source.labels, total)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
@@ -34,7 +35,7 @@ from sqlml.score import Scorer
 from sqlml.score.outputs import derive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -118,13 +119,20 @@ def verify(scoring_model: ScoringModel, model: Any, sample: Any) -> ParityReport
 
 def _check_running(model: ScoringModel, columns: Sequence[pa.Array]) -> None:
     """That the graph runs at all, on a whole sample and on one row."""
-    try:
+    with _running(model, "it cannot be run"):
         for rows in (columns, [c[:1] for c in columns]):
             Scorer(model).score(rows)
+
+
+@contextlib.contextmanager
+def _running(model: ScoringModel, failed: str) -> Iterator[None]:
+    """Say of what a runtime raises that the model is at fault."""
+    try:
+        yield
     except Exception as error:  # onnxruntime raises several unrelated types
         reason = " ".join(str(error).removeprefix("[MODEL_REJECTED] ").split())
         raise NotConvertibleError(
-            str(model.metadata.get("estimator", "the model")), f"it cannot be run: {reason[:300]}."
+            str(model.metadata.get("estimator", "the model")), f"{failed}: {reason[:300]}."
         ) from error
 
 
@@ -157,7 +165,8 @@ def _report(
     bound = BOUNDS[model.precision]
     expected = _expected(outcomes)
     columns = _columns(model, outcomes)
-    results = raw_results(model, columns)
+    with _running(model, "it cannot be run on values that the original refuses one by one"):
+        results = raw_results(model, columns)
     compared = _compared(model, expected, results, bound)
     compared.append(_all_or_nothing(len(of_row), unsteady, "score", _ANY_BATCH))
 

@@ -40,7 +40,7 @@ def session(onnx: bytes) -> Any:
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what is an error is raised too
     try:
         return ort.InferenceSession(
             onnx,

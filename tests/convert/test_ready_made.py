@@ -148,6 +148,67 @@ def test_scalar_types(element, values, wire):
     assert found["y"] == by_runtime(model, feed)[0].ravel().tolist()
 
 
+@pytest.mark.parametrize("shape", [("N",), ("N", 1)])
+def test_half_precision_keeps_no_more_digits_than_it_has(shape):
+    """ONNX Runtime computes it in single, and drops casts between the two that meet."""
+    factor = numpy_helper.from_array(np.array([1.37], np.float16), "factor")
+    nodes = [
+        helper.make_node("Mul", ["x", "factor"], ["scaled"]),
+        helper.make_node("Exp", ["scaled"], ["y"]),
+    ]
+    half = TensorProto.FLOAT16
+    model = graph(nodes, [value("x", half, shape)], [value("y", half, shape)], [factor])
+    sample = pd.DataFrame({"a": rng.normal(size=200)})
+    scoring, found = scored(model, sample)
+    assert [i.wire for i in scoring.signature.inputs] == ["FLOAT"]
+    given = sample.a.to_numpy("float32").astype("float16").reshape(-1, *shape[1:])
+    assert found["y"] == by_runtime(model, {"x": given})[0].ravel().tolist()
+
+
+def test_three_probabilities_in_half_precision():
+    weights = numpy_helper.from_array(rng.normal(size=(3, 3)).astype(np.float16), "weights")
+    nodes = [
+        helper.make_node("MatMul", ["x", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["p"], axis=1),
+    ]
+    half = TensorProto.FLOAT16
+    model = graph(nodes, [value("x", half)], [value("p", half)], [weights])
+    assert scored(model, X, ["a", "b", "c"])[0].task == "classification"
+
+
+def looked_up(entries, *before):
+    """The entry of a table for each place; `before`: nodes from x to the place."""
+    table = numpy_helper.from_array(rng.normal(size=(entries, 2)).astype(np.float32), "table")
+    last = before[-1].output[0] if before else "x"
+    nodes = [*before, helper.make_node("Gather", ["table", last], ["y"])]
+    return graph(nodes, [value("x", INT64, ("N",))], [value("y", shape=("N", 2))], [table])
+
+
+PLACES = pd.DataFrame({"place": rng.integers(0, 7, 50)})
+
+
+def test_a_place_beyond_a_table_is_null():
+    """ONNX Runtime raises for it; a negative place counts from the end."""
+    report = sqlml.verify(convert(looked_up(7), sample=PLACES), looked_up(7), PLACES)
+    assert not report.ok  # another table
+    model = looked_up(7)
+    scoring, _ = scored(model, PLACES)
+    (x,) = scoring.signature.inputs
+    assert x.categories == tuple(range(-7, 7))
+    rows = pa.array([-8, -7, 0, 6, 7, None], type=pa.int64())
+    (found,) = derive(scoring, Scorer(scoring).score([rows])).values()
+    assert [row is None for row in found.to_pylist()] == [True, False, False, False, True, True]
+    with pytest.raises(NotConvertibleError, match="a table of 5,000 entries"):
+        convert(looked_up(5000), sample=PLACES)
+
+
+def test_values_that_the_graph_does_not_take_are_refused_in_a_line():
+    """A computed place beyond a table: ONNX Runtime raises for its whole batch."""
+    model = looked_up(7, helper.make_node("Abs", ["x"], ["place"]))
+    with pytest.raises(NotConvertibleError, match="the original refuses one by one"):
+        sqlml.verify(convert(model, sample=PLACES), model, PLACES)
+
+
 def test_text_and_flat_tensors():
     nodes = [
         helper.make_node(

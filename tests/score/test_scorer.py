@@ -186,3 +186,14 @@ def test_an_array_that_is_no_array_of_numbers_is_refused():
         on_the_wire(pa.array([["a", "b"]]), field)
     with pytest.raises(InputTypeError, match="is ARRAY<DOUBLE>, found DOUBLE"):
         on_the_wire(pa.array([1.0]), field)
+
+
+def test_what_is_no_index_rules_its_row_out():
+    """An embedding of three entries: NULL, what is below zero, and what is beyond."""
+    field = Input("code", "BIGINT", "BIGINT", below=3)
+    _, refused = conform(pa.array([0, 2, None, -1, 3, 2**62]), field)
+    assert refused.tolist() == [False, False, True, True, True, True]
+
+    field = Input("codes", "ARRAY<BIGINT>", "ARRAY<BIGINT>", below=3, width=2)
+    _, refused = conform(pa.array([[0, 2], [0, 3], [-1, 1], [1, None]]), field)
+    assert refused.tolist() == [False, True, True, True]

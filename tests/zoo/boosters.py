@@ -8,8 +8,10 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import xgboost as xgb
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -414,6 +416,11 @@ LIGHTGBM = (
         why="C9: categories are numbers or booleans, and their codes are others",
     ),
     Case(
+        "lightgbm-odd-categories",
+        trained(partial(LR, **SETS), data.odd_words, data.number),
+        why="C9: names that differ in a blank, a NUL or a way to write é are different categories",
+    ),
+    Case(
         "lightgbm-integer-categories",
         trained(
             partial(LC, **SETS),
@@ -446,6 +453,20 @@ LIGHTGBM = (
         "lightgbm-root",
         trained(partial(LR, reg_sqrt=True), gaps, data.number),
         why="the trees learn the root of the target",
+    ),
+    Case(
+        "sklearn-calibrated-lightgbm",
+        trained(lambda: CalibratedClassifierCV(LC(), cv=2), gaps, data.yes_no),
+        why="LightGBM 4.7 has a decision_function, which scikit-learn prefers to probabilities",
+    ),
+    Case(
+        "sklearn-search-lightgbm-categories",
+        trained(
+            lambda: GridSearchCV(LC(**SETS), {"num_leaves": [5, 9]}, cv=2),
+            categories_with_gaps,
+            data.yes_no,
+        ),
+        why="C9: the columns reach LightGBM as they are",
     ),
     Case(
         "lightgbm-customers",

@@ -113,6 +113,30 @@ def positives(n: int, seed: int) -> pd.DataFrame:
     return counts(n, seed).abs()
 
 
+ODD_WORDS = (
+    "a",
+    "a\0b",
+    "a ",
+    "it's",
+    "back\\slash",
+    "two\nlines",
+    "\u00e9",
+    "e\u0301",
+    "\U0001f600",
+)
+
+
+def odd_words(n: int, seed: int) -> pd.DataFrame:
+    """Categories whose names are close to each other, or awkward in SQL."""
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "amount": rng.normal(size=n),
+            "word": pd.Categorical(rng.choice(np.array(ODD_WORDS, object), n)),
+        }
+    )
+
+
 def grades(n: int, seed: int, *, whole: bool = False) -> pd.DataFrame:
     """Categories that are whole numbers, and without `whole` others, beside a number."""
     rng = np.random.default_rng(seed)

@@ -161,6 +161,28 @@ def attention(keras: Any) -> Any:
     return keras.Model(vector, layers.Dense(1)(ops.concatenate([flat, vector[:, 1:3] * 2 - 1], 1)))
 
 
+def masked(keras: Any) -> Any:
+    """Zero is no code but a step that is not there."""
+    from keras import layers
+
+    history = keras.Input((4,), name="history", dtype="int64")
+    looked = layers.Embedding(CODES, 3, mask_zero=True)(history)
+    both = layers.Bidirectional(layers.GRU(3, return_sequences=True))(looked)
+    last = layers.Concatenate()(
+        [layers.LSTM(4)(both), layers.GlobalAveragePooling1D()(looked), layers.Flatten()(both)]
+    )
+    return keras.Model(history, layers.Dense(1)(last))
+
+
+def masked_attention(keras: Any) -> Any:
+    from keras import layers
+
+    history = keras.Input((4,), name="history", dtype="int64")
+    looked = layers.Embedding(CODES, 3, mask_zero=True)(history)
+    mixed = layers.MultiHeadAttention(2, 3)(looked, looked)
+    return keras.Model(history, layers.Dense(1)(layers.Flatten()(mixed)))
+
+
 def large_embedding(keras: Any) -> Any:
     """Most of its entries are in no sample."""
     from keras import layers
@@ -207,11 +229,13 @@ KERAS: tuple[Case, ...] = (
     Case("keras-nested", network(nested, ["vector", "history"])),
     Case("keras-convolution", network(convolution, ["vector"])),
     Case("keras-recurrent", network(recurrent, ["history"])),
+    Case("keras-masked", network(masked, ["history"])),
     Case("keras-attention", network(attention, ["vector"])),
     Case("keras-large-embedding", network(large_embedding, ["plan", "age"], codes=100_000)),
 )
 KERAS_REFUSED: tuple[Case, ...] = (
     Case("keras-random", network(random_in_prediction, NUMBERS)),
+    Case("keras-masked-attention", network(masked_attention, ["history"])),
     Case("keras-half", network(half, NUMBERS)),
     Case("keras-subclassed", network(subclassed, NUMBERS)),
 )

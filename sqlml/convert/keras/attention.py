@@ -13,8 +13,17 @@ if TYPE_CHECKING:
     from sqlml.convert.keras.building import Building, Call
 
 
+def _unmasked(call: Call) -> None:
+    """Attention finds masks on the tensors themselves."""
+    from sqlml.convert.keras.layers import MASKED
+
+    if any(getattr(x, "_keras_mask", None) is not None for x in call.inputs):
+        raise call.refused(MASKED)
+
+
 def _multi_head(b: Building, call: Call) -> str:
     """softmax(q · k / √d) · v of each head, projected before and after."""
+    _unmasked(call)
     layer = call.operation
     if getattr(layer, "_sliding_window", None) is not None or getattr(layer, "_use_gate", False):
         raise call.refused("it has a window or a gate.")
@@ -54,6 +63,7 @@ def _projected(b: Building, dense: Any, x: str, steps: int, heads: int) -> str:
 
 def _attention(b: Building, call: Call) -> str:
     """softmax(q · k) · v, by products."""
+    _unmasked(call)
     layer = call.operation
     if layer.score_mode != "dot" or call.rank != 3:
         raise call.refused(f"its score_mode is {layer.score_mode!r}, or it is over other axes.")

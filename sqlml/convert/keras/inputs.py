@@ -43,6 +43,7 @@ def inputs_of(model: Any, columns: Sequence[Column]) -> list[Given]:
         raise NotConvertibleError(
             type(model).__name__,
             "it is not a functional or sequential model with one output.",
+            "Build it with keras.Model(inputs, output), one output for one published model.",
         )
     given = named(model)
     for name, tensor in given.items():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     How = Callable[[Building, Call], str]
 
+MASKED = "it is masked (mask_zero of an Embedding, or Masking)."
 _NO_CONVERSION = "it has no conversion that is known to be exact."
 
 
@@ -42,17 +43,20 @@ def conversion(call: Call) -> How:
 
 def _as_in_prediction(call: Call) -> None:
     """A layer that computes in float32, and with nothing but what it was given."""
+    from sqlml.convert.keras import sequences
+
     operation = call.operation
     if call.kwargs.get("training"):
         raise call.refused("it was called with training=True, and draws numbers at random.")
-    if call.kwargs.get("mask") is not None:
-        raise call.refused("it is masked (mask_zero of an Embedding, or Masking).")
+    if call.kwargs.get("mask") is not None and type(operation).__name__ not in sequences.MASKED:
+        raise call.refused(MASKED)
     if getattr(operation, "quantization_mode", None) is not None:
         raise call.refused(f"its weights are quantized ({operation.quantization_mode}).")
     computes = str(getattr(operation, "compute_dtype", "float32"))
     if "float" in computes and computes != "float32":
         raise call.refused(f"it computes in {computes}.", "Build the model with dtype='float32'.")
     extra = {k for k, v in call.kwargs.items() if v is not None and v is not False} - {
+        "mask",
         "inputs",
         "x",
         "query",

@@ -84,6 +84,31 @@ def _clip(b: Building, call: Call) -> str:
     return b.g.node("Min", x, b.weight([high]))
 
 
+def _not_equal(b: Building, call: Call) -> str:
+    """To a number: what masks are made of."""
+    numbers = [v for v in call.args if isinstance(v, int | float)]
+    if len(call.given) != 1 or len(numbers) != 1:
+        raise call.refused("it compares two tensors.")
+    kind = "float32" if str(call.inputs[0].dtype) == "float32" else "int64"
+    return b.g.node("Not", b.g.node("Equal", call.given[0], b.g.const([numbers[0]], kind)))
+
+
+def _any(b: Building, call: Call) -> str:
+    """Along the last axis."""
+    rank = len(call.inputs[0].shape)
+    if [a % rank for a in call.operation.axis or ()] != [rank - 1] or call.operation.keepdims:
+        raise call.refused("it is not along the last axis.")
+    return any_of(b, call.given[0], keepdims=0)
+
+
+def any_of(b: Building, x: str, keepdims: int) -> str:
+    """Whether any of the booleans along the last axis is true."""
+    from sqlml.convert.graph import FLOAT
+
+    most = b.g.node("ReduceMax", b.g.cast(x, FLOAT), b.ints(-1), keepdims=keepdims)
+    return b.g.node("Greater", most, b.weight([0.5]))
+
+
 def _mean(divided: bool) -> How:
     """Over the last axis: a product with ones, whose bits do not depend on the row's place."""
 
@@ -172,6 +197,8 @@ OPERATIONS: dict[str, How] = {
     "Softmax": _softmax,
     "Mean": _mean(True),
     "Sum": _mean(False),
+    "NotEqual": _not_equal,
+    "Any": _any,
     "Reshape": _reshape,
     "ExpandDims": _reshape,
     "Squeeze": _reshape,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sqlml.convert.graph import FLOAT
 from sqlml.convert.keras.activations import activated
 from sqlml.convert.keras.building import numbers_of
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sqlml.convert.keras.building import Building, Call
+
+MASKED = ("LSTM", "GRU", "SimpleRNN", "Bidirectional", "GlobalAveragePooling1D")
+"""Layers that pass over steps whose mask is false, as they are converted."""
 
 MOST_STEPS = 512
 """Of a recurrent layer: each adds some twenty nodes."""
@@ -99,14 +103,19 @@ def _global_pooling(fold: str) -> Callable[[Building, Call], str]:
         layer = call.operation
         _channels_last(call)
         steps, channels = (int(n) for n in call.inputs[0].shape[1:])
+        mask = _mask(call)
         if fold == "Max":  # place by place, since ReduceMax leaves NaN out
             parts = [b.part(b.floats(call), 1, place, place + 1) for place in range(steps)]
             x = b.shaped(b.g.node("Max", *parts), channels)
         else:
-            total = b.g.node(
-                "MatMul", b.turned(b.floats(call), 0, 2, 1), b.weight(np.ones((steps, 1)))
-            )
-            x = b.g.node("Div", b.shaped(total, channels), b.weight([float(steps)]))
+            x, count = b.floats(call), b.weight([float(steps)])
+            ones = b.weight(np.ones((steps, 1)))
+            if mask is not None:
+                lifted = b.shaped(mask, steps, 1)
+                x = b.g.node("Where", lifted, x, b.weight([0.0]))
+                count = b.g.node("MatMul", b.g.cast(mask, FLOAT), ones)
+            total = b.g.node("MatMul", b.turned(x, 0, 2, 1), ones)
+            x = b.g.node("Div", b.shaped(total, channels), count)
         return b.shaped(x, 1, channels) if layer.keepdims else x
 
     return pool
@@ -174,7 +183,8 @@ def _steps(b: Building, call: Call, layer: Any, x: str) -> list[str]:
     """[N, units] after each step, in the order in which the layer goes."""
     if layer.stateful:
         raise call.refused(_STATEFUL)
-    if layer.return_state or len(call.given) > 1:
+    mask = _mask(call)
+    if layer.return_state or len(call.given) > 1 + (mask is not None):
         raise call.refused("its states are given, or are results.")
     length = int(call.inputs[0].shape[1])
     if length > MOST_STEPS:
@@ -191,9 +201,33 @@ def _steps(b: Building, call: Call, layer: Any, x: str) -> list[str]:
     state: tuple[str, ...] = ()
     for place in reversed(order) if layer.go_backwards else order:
         parts = b.shaped(b.part(along, 1, place, place + 1), gates * units)
-        state = step(b, cell, parts, state)
-        made.append(state[0])
+        after = step(b, cell, parts, state)
+        if mask is None:
+            state = after
+            made.append(state[0])
+            continue
+        here, zero = b.part(mask, 1, place, place + 1), b.weight([0.0])
+        before = state or (zero,) * len(after)
+        state = tuple(b.g.node("Where", here, a, s) for a, s in zip(after, before, strict=True))
+        hidden = layer.zero_output_for_mask and layer.return_sequences
+        made.append(b.g.node("Where", here, state[0], zero) if hidden else state[0])
     return made
+
+
+def _mask(call: Call) -> str | None:
+    """[N, steps]: whether a step is there."""
+    place = call.place(len(call.args), "mask")
+    if call.kwargs.get("mask") is not None and place is None:
+        raise call.refused("its mask is no tensor.")
+    return None if place is None else call.given[place]
+
+
+def _masking(b: Building, call: Call) -> str:
+    from sqlml.convert.keras.operations import any_of
+
+    x = b.floats(call)
+    unlike = b.g.node("Not", b.g.node("Equal", x, b.weight([call.operation.mask_value])))
+    return b.g.node("Where", any_of(b, unlike, keepdims=1), x, b.weight([0.0]))
 
 
 def _sequence(b: Building, states: Sequence[str]) -> str:
@@ -288,5 +322,6 @@ LAYERS: dict[str, Callable[[Building, Call], str]] = {
     "UpSampling1D": _up_sampling,
     "TimeDistributed": _time_distributed,
     "Bidirectional": _bidirectional,
+    "Masking": _masking,
     **dict.fromkeys(CELLS, _recurrent),
 }

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from sqlml.convert.graph import DOUBLE, FLOAT, INT64, STRING, Graph, precision_of, wire_of
 from sqlml.convert.links import two_columns
-from sqlml.convert.ready_made.inputs import check_types, places_of, table
+from sqlml.convert.ready_made.inputs import check_types, entries_of, places_of, table
 from sqlml.convert.ready_made.outputs import columns_of
 from sqlml.convert.ready_made.runtime import session
 from sqlml.errors import ModelRejectedError, NotConvertibleError
@@ -19,7 +19,7 @@ from sqlml.signature import Input, Signature
 from sqlml.types import BY_ONNX
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlml.convert.ready_made.file import ReadyMade
     from sqlml.convert.ready_made.outputs import Roles
@@ -38,6 +38,9 @@ _WIDER = {
     TensorProto.UINT16: TensorProto.INT32,
     TensorProto.UINT32: TensorProto.INT64,
 }
+
+MOST_PLACES = 1_000
+"""Of a table: verify tries each of them, counted from the start and from the end."""
 
 _TRIAL = 3
 """Rows on which a graph for one row at a time is tried for several."""
@@ -58,8 +61,10 @@ def scoring_model(ready: ReadyMade, sample: Sample, labels: tuple[Label, ...]) -
     roles = ready.roles(arrays, labels)
     g = Graph()
     source = _source(ready, g)
+    entries = entries_of(ready.proto.graph, ready.feeds)
     _inputs(g, ready, places, sample.columns)
-    made = _inlined(g, ready, source, places)
+    _accept_places(g, ready, places, entries)
+    made = _inlined(g, ready, source, places, entries)
     outputs = _Outputs(g, ready, arrays, made)
     tensors = outputs.by_role(roles)
     onnx_model = g.finish()  # may narrow inputs
@@ -74,9 +79,12 @@ def scoring_model(ready: ReadyMade, sample: Sample, labels: tuple[Label, ...]) -
                     column.name,
                     column.type,
                     f"ARRAY<{wire_of(element)}>" if column.width else wire_of(element),
+                    categories=g.accepted.get(i),
                     width=column.width,
                 )
-                for column, element in zip(sample.columns, g.inputs.values(), strict=True)
+                for i, (column, element) in enumerate(
+                    zip(sample.columns, g.inputs.values(), strict=True)
+                )
             ),
             outputs_of(roles.task, tensors, roles.labels),
         ),
@@ -143,15 +151,47 @@ def _inputs(
         g.input(f"in{i}", element[i], columns[i].width)
 
 
+def _accept_places(
+    g: Graph, ready: ReadyMade, places: Sequence[Sequence[int]], entries: Mapping[str, int]
+) -> None:
+    """Note which whole numbers an input takes that is a place in a table."""
+    for feed, mine in zip(ready.feeds, places, strict=True):
+        known = entries.get(feed.name)
+        if known is None:
+            continue
+        if known > MOST_PLACES:
+            raise NotConvertibleError(
+                ready.kind,
+                f"input {feed.name!r} is a place in a table of {known:,} entries, and "
+                f"{MOST_PLACES:,} are the most.",
+            )
+        g.accepted |= dict.fromkeys(mine, tuple(range(-known, known)))
+
+
 def _inlined(
-    g: Graph, ready: ReadyMade, source: onnx.ModelProto, places: Sequence[Sequence[int]]
+    g: Graph,
+    ready: ReadyMade,
+    source: onnx.ModelProto,
+    places: Sequence[Sequence[int]],
+    entries: Mapping[str, int],
 ) -> list[str]:
-    """The tensors of the outputs, in the graph that the nodes of the source are part of now."""
+    """The tensors of the outputs, in the graph that the nodes of the source are part of now.
+
+    ONNX Runtime computes half precision in single, and leaves out a cast down that a cast up
+    follows at once: a number would keep digits that it did not have. A Reshape stands between.
+    """
     feeds = {}
     for feed, mine in zip(ready.feeds, places, strict=True):
         tensor = g.concat([g.cast(f"in{i}", feed.element) for i in mine])
-        if len(feed.shape) != 1:
-            tensor = g.node("Reshape", tensor, g.const([-1, *feed.shape], "int64"))
+        if feed.name in entries:
+            # A place that is counted from the end, as one from the start, which every backend has.
+            dtype = helper.tensor_dtype_to_np_dtype(feed.element).name
+            first, length = g.const(0, dtype), g.const(entries[feed.name], dtype)
+            from_end = g.node("Add", tensor, length)
+            tensor = g.node("Where", g.node("Less", tensor, first), from_end, tensor)
+        if len(feed.shape) != 1 or feed.element == TensorProto.FLOAT16:
+            shape = [-1, *(n or 0 for n in feed.shape)]  # 0: as many as there are
+            tensor = g.node("Reshape", tensor, g.const(shape, "int64"))
         feeds[feed.name] = tensor
     try:
         return g.inline(source, feeds, [result.tensor for result in ready.results])
@@ -224,6 +264,9 @@ class _Outputs:
             raise NotConvertibleError(
                 self.ready.kind, f"output {name!r} is of {array.dtype}, which SQL lacks."
             )
+        if element == TensorProto.FLOAT16:
+            shape = [-1] if array.ndim == 1 else [-1, array.shape[1]]
+            tensor = self.g.node("Reshape", tensor, self.g.const(shape, "int64"))
         return (tensor if wider == element else self.g.cast(tensor, wider)), wider
 
 

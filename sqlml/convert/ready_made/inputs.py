@@ -28,6 +28,15 @@ WIRES = {element: row.sql for element, row in types.BY_ONNX.items()} | {
 }
 
 
+_WHOLE = (TensorProto.INT32, TensorProto.INT64)
+
+# What whole numbers may go through and still be the same ones.
+_MOVING = (
+    "Cast", "Concat", "Flatten", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose",
+    "Unsqueeze",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Feed:
     """One input of the graph."""
@@ -77,6 +86,29 @@ def _feed(value: onnx.ValueInfoProto, kind: str) -> Feed:
     if len(shape) > 1 and None in shape:
         raise refuse(f"has {len(dims)} axes, of which more than the first are open")
     return Feed(value.name, tensor.elem_type, shape, dims[0] == 1)
+
+
+def entries_of(graph: onnx.GraphProto, feeds: Sequence[Feed]) -> dict[str, int]:
+    """By the name of an input of whole numbers that are places in a table: the table's length.
+
+    None of one that is a place in tables of several lengths. ONNX Runtime raises for a place
+    beyond, and counts a negative one from the end.
+    """
+    lengths = {t.name: t.dims[0] for t in graph.initializer if t.dims}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            lengths |= dict(zip(node.output, node.attribute[0].t.dims, strict=False))
+    of_tensor = {feed.name: {feed.name} for feed in feeds if feed.element in _WHOLE}
+    found: dict[str, set[int]] = {}
+    for node in graph.node:
+        if node.op_type in _MOVING:
+            sources = set().union(*(of_tensor.get(name, set()) for name in node.input))
+            of_tensor |= dict.fromkeys(node.output, sources)
+        elif node.op_type == "Gather" and not any(a.name == "axis" and a.i for a in node.attribute):
+            table, places = node.input
+            for name in of_tensor.get(places, ()) if table in lengths else ():
+                found.setdefault(name, set()).add(lengths[table])
+    return {name: several.pop() for name, several in found.items() if len(several) == 1}
 
 
 def places_of(

@@ -154,7 +154,8 @@ def roles_of(
             else f"its metadata says that its task is {task}, and its outputs do not fit that.",
             "A regressor has one output of floats; a classifier has probabilities, with a column "
             "for each of its labels in their order, or a label that the graph chooses from a "
-            "list, or both.",
+            f"list, or both. Probabilities of two labels add up to one within {_NEAR:g}: they "
+            "need not in half precision.",
         )
     return Roles("other")
 

@@ -107,7 +107,7 @@ def _part(g: Graph, index: int, column: Column, sample: Sample) -> Part:
     tensor = g.input(f"in{index}", element)
     values = sample.frame[column.name]
     seen = values.dtype != object or bool(values.isna().any())
-    return Part(tensor, 1, kind, column.missing, seen, index)  # type: ignore[arg-type]
+    return Part(tensor, 1, kind, column.missing, seen, index, categorical=column.categorical)  # type: ignore[arg-type]
 
 
 def _input(g: Graph, index: int, column: Column) -> Input:

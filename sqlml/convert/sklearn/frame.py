@@ -32,6 +32,8 @@ class Part:
     source: int | None = None
     """The model input that this is, where nothing but imputation happened to it."""
     imputed: bool = False
+    categorical: bool = False
+    """A pandas category column, where the original gets a DataFrame."""
 
 
 @dataclass(frozen=True, slots=True)
