@@ -12,7 +12,12 @@ import pytest
 import sqlml
 from sqlml.errors import NotConvertibleError
 
-flaml = pytest.importorskip("flaml")
+
+@pytest.fixture(scope="module", autouse=True)
+def flaml(spark):
+    """Where pyspark is installed, FLAML's import starts a Spark, or takes the one that runs."""
+    return pytest.importorskip("flaml")
+
 
 N = 240
 RANDOM = np.random.default_rng(0)
@@ -33,7 +38,9 @@ LABEL = np.where(SUM > 50, "yes", "no")
 def found(rows, target, estimator, task="classification"):
     """The first model of a search for one kind of estimator."""
     logging.getLogger("flaml").setLevel(logging.ERROR)
-    automl = flaml.AutoML()
+    from flaml import AutoML
+
+    automl = AutoML()
     search = {"estimator_list": [estimator], "max_iter": 1, "verbose": 0, "n_jobs": 1}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
