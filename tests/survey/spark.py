@@ -24,7 +24,8 @@ SECTION = Section(
     about=(
         f"Every class of Spark ML {_VERSION} that transforms, and the models of `xgboost.spark`. "
         "Those that convert are trained in the tests' zoo, and score on every path as their "
-        "`transform`. What a class cannot be converted with, like a cosine distance, is said when it is met."
+        "`transform`. What a class cannot be converted with, like a cosine distance, is said "
+        "when it is met."
     ),
     things="class",
     names=tuple(sorted(stages.converted() | set(stages.REFUSED))),
