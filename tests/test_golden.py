@@ -113,10 +113,10 @@ def test_texts_that_travel_as_numbers_are_golden_too(registry: str) -> None:
 
 
 def test_a_wide_model_keeps_few_golden_rows(registry: str) -> None:
-    X = np.random.default_rng(0).normal(size=(80, 900))
+    X = np.random.default_rng(0).normal(size=(80, 300))
     model = published(LinearRegression().fit(X, X[:, 0]), "wide", X)  # type: ignore[arg-type]
     given, _, _ = golden._read(model.golden)
-    assert len(given[0]) == golden.MOST_VALUES // 900
+    assert len(given[0]) == golden.MOST_VALUES // 300
 
 
 def test_spark_workers_ask_the_golden_rows(spark: SparkSession, wrong: ScoringModel) -> None:

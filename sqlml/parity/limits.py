@@ -7,6 +7,7 @@ numbers are out of any sample, so that a rung of a ladder is near enough a limit
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 from typing import TYPE_CHECKING
 
@@ -88,11 +89,12 @@ def _limit(
 ) -> float:
     """The first rung that the original takes, else the sample's own number."""
     whole = edges.inputs[index].type in types.INTEGERS
-    found = 0.0
-    for rung in rungs:
-        found = sign * rung
-        tried = int(found) if whole else found
-        (outcome,) = original.outcomes([edges.group(MAGNITUDE, index, [tried])])
-        if not outcome.error:
-            return float(tried)
-    return found
+    *tried, known = [int(sign * rung) if whole else sign * rung for rung in rungs]
+
+    def is_taken(number: float) -> bool:
+        (outcome,) = original.outcomes([edges.group(MAGNITUDE, index, [number])])
+        return not outcome.error
+
+    # What is nearer to the sample is taken where something farther off is.
+    place = bisect.bisect_left(tried, True, key=is_taken)
+    return float(tried[place] if place < len(tried) else known)

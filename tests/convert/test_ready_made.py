@@ -392,7 +392,7 @@ def test_the_author_may_state_the_labels_of_probabilities():
     assert scoring.labels == ("low", "middle", "high")
     (expected,) = by_runtime(model, {"x": X.to_numpy("float32")})
     assert found["prediction"] == labels[expected.argmax(axis=1)].tolist()
-    published = sqlml.publish(model, "stated-labels", sample=X, labels=labels)
+    published = sqlml.publish(model, "ready-made-labels", sample=X, labels=labels)
     assert published.scoring_model.task == "classification"
 
 

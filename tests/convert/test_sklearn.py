@@ -535,12 +535,6 @@ def test_a_class_of_ones_own_is_not_taken_for_its_base():
         convert(model, sample=X[NUMBERS])
 
 
-def test_a_wrapper_of_flaml_says_where_the_estimator_is():
-    kind = type("AutoML", (linear_model.LogisticRegression,), {"__module__": "flaml.automl"})
-    with pytest.raises(NotConvertibleError, match=r"Publish automl\.model\.estimator"):
-        convert(kind().fit(X[NUMBERS], YES), sample=X[NUMBERS])
-
-
 def test_a_row_scores_alone_as_in_its_batch():
     model = fitted(columns(), ensemble.RandomForestClassifier(5, random_state=0))
     sample = read_sample(HOLES)

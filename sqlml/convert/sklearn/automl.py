@@ -37,7 +37,7 @@ def is_classifier(model: Any) -> bool:
 
 def predict_automl(g: Graph, step: Any, table: Table) -> Result:
     """The nodes of `AutoML.predict` and `AutoML.predict_proba`."""
-    wrapper = step.model
+    wrapper = getattr(step, "model", None)
     if wrapper is None:
         raise NotConvertibleError(name_of(step), "it is not trained.", "Call fit first.")
     task = step._state.task
