@@ -134,3 +134,17 @@ def test_extras_bear_the_names_of_converters() -> None:
     ]
     needing_one = [name for name in CONVERTERS if name != "onnx"]  # onnx itself is always there
     assert [name for name in needing_one if name not in extras] == []
+
+
+def test_an_extra_installs_no_other_framework() -> None:
+    from sqlml.convert import CONVERTERS
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    frameworks = {
+        name: {re.match(r"[\w-]+", asked)[0] for asked in extras[name]}  # type: ignore[index]
+        for name in CONVERTERS
+        if name not in ("onnx", "spark")  # of sqlml itself
+    }
+    packages = [package for asked in frameworks.values() for package in asked]
+    assert sorted(packages) == sorted(set(packages))
