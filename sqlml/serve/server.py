@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -163,6 +164,8 @@ def _watch(spark: SparkSession, server: JdbcServer) -> NoReturn:
 def _stop(spark: SparkSession, server: JdbcServer | None) -> None:
     from sqlml.spark.internals import endpoints
 
+    # The JVM may go while a thread asks it something, which py4j logs with a traceback.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     # In a thread of its own: it may hang, and a signal may have left this thread's connection to
     # the JVM between a question and its answer.
     stopping = threading.Thread(
