@@ -17,7 +17,7 @@ import numpy as np
 from sqlml.convert import Answer
 from sqlml.convert.graph import DOUBLE, FLOAT, INT64, STRING, Graph, precision_of, wire_of
 from sqlml.convert.sklearn import automl
-from sqlml.convert.sklearn.frame import Part, Result, Table, name_of
+from sqlml.convert.sklearn.frame import Part, Result, Table, classified, name_of
 from sqlml.convert.sklearn.steps import predict, transform
 from sqlml.convert.sklearn.trial import Trial
 from sqlml.errors import DependencyMissingError, NotConvertibleError
@@ -142,14 +142,7 @@ def _outputs(g: Graph, model: Any, result: Result, labels: tuple[Label, ...]) ->
             raise NotConvertibleError(
                 name_of(model), f"its labels are not all of one kind: {labels!r}."
             ) from error
-        tensors = []
-        if result.probabilities is not None:
-            g.output("probabilities", result.probabilities, DOUBLE, len(labels))
-            tensors.append(Tensor("probabilities", "DOUBLE", len(labels)))
-        if result.label is not None:
-            g.output("label", result.label, INT64, None)
-            tensors.append(Tensor("label", "BIGINT"))
-        return tuple(tensors)
+        return classified(g, result, len(labels))
     assert result.prediction is not None
     if result.task == "regression":
         g.output("prediction", result.prediction, DOUBLE, result.width)

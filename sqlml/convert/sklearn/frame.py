@@ -6,8 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlml.convert.graph import DOUBLE, FLOAT, Graph
+from sqlml.convert.graph import DOUBLE, FLOAT, INT64, Graph
 from sqlml.errors import NotConvertibleError
+from sqlml.model import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,6 +113,18 @@ class Result:
     classes: tuple[Any, ...] = ()
     decision: str | None = None
     """[N, 1] or [N, K]: decision_function, for the steps that are built upon it."""
+
+
+def classified(g: Graph, result: Result, count: int) -> tuple[Tensor, ...]:
+    """Name a classifier's outputs in the graph, by role; `count`: of its labels."""
+    tensors = []
+    if result.probabilities is not None:
+        g.output("probabilities", result.probabilities, DOUBLE, count)
+        tensors.append(Tensor("probabilities", "DOUBLE", count))
+    if result.label is not None:
+        g.output("label", result.label, INT64, None)
+        tensors.append(Tensor("label", "BIGINT"))
+    return tuple(tensors)
 
 
 def name_of(step: object) -> str:

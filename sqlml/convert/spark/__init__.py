@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from sqlml.convert.graph import DOUBLE, FLOAT, INT64, STRING, Graph, precision_of, wire_of
+from sqlml.convert.sklearn.frame import classified
 from sqlml.convert.spark.encode import decoded
 from sqlml.convert.spark.frame import Frame, Part, name_of, vector
 from sqlml.convert.spark.pipeline import is_own, leaves, plan_of, refused
@@ -179,11 +180,4 @@ def _outputs(g: Graph, result: Result, labels: tuple[Label, ...]) -> tuple[Tenso
             return (Tensor("prediction", "DOUBLE"),)
         g.output("prediction", result.prediction, INT64, None)
         return (Tensor("prediction", "BIGINT"),)
-    tensors = []
-    if result.probabilities is not None:
-        g.output("probabilities", result.probabilities, DOUBLE, len(labels))
-        tensors.append(Tensor("probabilities", "DOUBLE", len(labels)))
-    if result.label is not None:
-        g.output("label", result.label, INT64, None)
-        tensors.append(Tensor("label", "BIGINT"))
-    return tuple(tensors)
+    return classified(g, result, len(labels))
