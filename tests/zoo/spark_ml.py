@@ -118,12 +118,12 @@ def arrow(frame: pd.DataFrame, types: dict[str, pa.DataType], *, nan: bool = Fal
 
 
 def asked(types: dict[str, pa.DataType], labels: tuple[Any, ...], prediction: str) -> Any:
-    """How Spark is asked about rows. It refuses those that it drops, gives no number for, or
-    scores in another way where NaN stands for NULL: SQL's models know one kind of missing.
+    """How Spark is asked about rows. It says nothing of those that it drops, gives no number for,
+    or scores in another way where NaN stands for NULL: SQL's models know one kind of missing.
     """
     session = SparkSession.builder.getOrCreate().newSession()
 
-    def once(model: Any, table: pa.Table) -> Answer:
+    def once(model: Any, table: pa.Table) -> tuple[np.ndarray, np.ndarray | None]:
         frame = session.createDataFrame(table.append_column(ROW, pa.array(range(len(table)))))
         held = [name for name, kind in types.items() if pa.types.is_list(kind)]
         made = model.transform(frame.withColumns({n: array_to_vector(n) for n in held}))
@@ -131,28 +131,28 @@ def asked(types: dict[str, pa.DataType], labels: tuple[Any, ...], prediction: st
         if labels and "probability" in made.columns:
             made = made.withColumn("shares", vector_to_array("probability"))
             columns.append("shares")
-        found = made.select(*columns).toArrow().sort_by(ROW)
-        said = found[prediction].to_pylist()
-        if len(said) < len(table) or None in said:
-            raise ValueError("rows are dropped")
-        if labels and not set(said) <= set(labels):
-            raise ValueError("a prediction is no label")  # OneVsRest says -1 where all is NaN
-        shares = np.array(found["shares"].to_pylist()) if "shares" in columns else None
-        if shares is not None and np.isnan(shares).any():
-            raise ValueError("a probability is no number")
-        return Answer(np.array(said, dtype=object if labels else None), labels, shares)
+        found = made.select(*columns).toArrow()
+        at = found[ROW].to_numpy()
+        said = np.full(len(table), None, dtype=object)
+        said[at] = found[prediction].to_pylist()
+        if labels:  # OneVsRest says -1 where all is NaN
+            said[[value not in labels for value in said]] = None
+        if "shares" not in columns:
+            return said, None
+        shares = np.full((len(table), len(labels)), np.nan)
+        shares[at] = found["shares"].to_pylist()
+        said[np.isnan(shares).any(axis=1)] = None
+        return said, shares
 
     def ask(model: Any, rows: pd.DataFrame) -> Answer:
-        answer = once(model, arrow(rows, types))
+        said, shares = once(model, arrow(rows, types))
         if rows.select_dtypes("floating").isna().any(axis=None):
-            other = once(model, arrow(rows, types, nan=True))
-            for one, two in (
-                (answer.prediction, other.prediction),
-                (answer.probabilities, other.probabilities),
-            ):
-                if one is not None and not pd.DataFrame(one).equals(pd.DataFrame(two)):
-                    raise ValueError("NULL and NaN score differently")
-        return answer
+            again, others = once(model, arrow(rows, types, nan=True))
+            same = pd.Series(said).eq(pd.Series(again))
+            if shares is not None:
+                same &= np.equal(shares, others).all(axis=1)
+            said[~same] = None
+        return Answer(said, labels, shares)
 
     return ask
 
