@@ -39,7 +39,7 @@ def limited(inputs: Sequence[Input], edges: Edges, original: Original) -> list[I
     """The inputs, with `largest` and `smallest` where the original refuses numbers beyond.
 
     Only where numbers reach the graph as floats. A number that overflows on its way to a float32
-    arrives there as an infinity.
+    arrives there as an infinity. Limits that an input has already are its ends.
     """
     asked = [i for i, field in enumerate(inputs) if _is_asked(field)]
     ends = {i: _ends(edges, i) for i in asked}
@@ -68,11 +68,18 @@ def _is_asked(field: Input) -> bool:
 def _ends(edges: Edges, index: int) -> tuple[float, float]:
     """The least and the greatest number that the input and the graph's tensor can have."""
     field = edges.inputs[index]
+    least: float
+    most: float
     if field.type in types.INTEGERS:
         least, most = edges.limits(index)
-        return max(least, -_EXACT), min(most, _EXACT)
-    end = LADDER[0] if (field.type, field.wire) == ("DOUBLE", "DOUBLE") else 3e38
-    return -end, end
+        least, most = max(least, -_EXACT), min(most, _EXACT)
+    else:
+        most = LADDER[0] if (field.type, field.wire) == ("DOUBLE", "DOUBLE") else 3e38
+        least = -most
+    return (
+        least if field.smallest is None else max(least, field.smallest),
+        most if field.largest is None else min(most, field.largest),
+    )
 
 
 def _rungs(end: float, known: float) -> Iterator[float]:
