@@ -31,7 +31,7 @@ def parted(step: Step, x: Tensor, axis: int) -> tuple[Tensor, ...]:
     return tuple(
         Tensor(
             step.g.node("Gather", x.name, step.g.const(np.int64(place)), axis=axis),
-            x.dtype, shape, x.columns, x.below,
+            x.dtype, shape, x.columns, x.within,
         )
         for place in range(x.shape[axis])
     )  # fmt: skip

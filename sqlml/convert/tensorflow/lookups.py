@@ -37,9 +37,9 @@ def _find(step: Step) -> Value:
         f"default_{kind}": default.item(),
     }
     name = step.g.node("LabelEncoder", x.name, domain="ai.onnx.ml", **given)
-    least = min(values.min(), default.item())
-    below = int(max(values.max(), default.item())) + 1 if numbers and least >= 0 else None
-    return step.made(name, x.shape, below=below)
+    every = [*values.tolist(), default.item()]
+    within = range(min(every), max(every) + 1) if numbers else None
+    return step.made(name, x.shape, within=within)
 
 
 def _entries(step: Step) -> tuple[Any, Any]:
@@ -70,12 +70,19 @@ def known_only(assertion: Any) -> tuple[Any, tuple[Any, ...]] | None:
     return (op, (*op.inputs, *others)) if op.type == "LookupTableFindV2" else None
 
 
-def only_known(step: Step) -> None:
-    """An assertion that a lookup finds everything: its input takes nothing else."""
+def only_known(step: Step, found: Value) -> Value:
+    """An assertion that a lookup finds everything: its input takes nothing else.
+
+    `found`: what the lookup gives; given back without its default.
+    """
     keys, zero, unlike = step.tensor(1), step.constant(3), step.constant(4)
     if len(keys.columns) != 1 or zero.any() or (unlike != step.constant(2)).any():
         raise step.refused("it raises for what it does not know, which is no input.")
-    step.g.accepted[keys.columns[0]] = tuple(_entries(step)[0].tolist())
+    words, numbers = _entries(step)
+    step.g.accepted[keys.columns[0]] = tuple(words.tolist())
+    if not isinstance(found, Tensor) or numbers.dtype.kind != "i":
+        return found
+    return dataclasses.replace(found, within=range(int(numbers.min()), int(numbers.max()) + 1))
 
 
 def asserted(step: Step) -> None:
@@ -112,7 +119,8 @@ def _table(step: Step) -> Any:
 
 def allow(step: Step, places: Tensor, entries: int) -> None:
     """That whole numbers are places from zero to below `entries`, or their inputs are no others."""
-    if places.below is not None and places.below <= entries:
+    within = places.within
+    if within is not None and within.start >= 0 and within.stop <= entries:
         return
     if not places.columns:
         raise step.refused(
@@ -130,7 +138,7 @@ def _taken(step: Step, x: Tensor, axis: int) -> Value:
         raise step.refused("it takes some of the rows.")
     name = step.g.node("Gather", x.name, step.g.const(places, "int64"), axis=axis)
     shape = (*x.shape[:axis], *places.shape, *x.shape[axis + 1 :])
-    return dataclasses.replace(step.made(name, shape), columns=x.columns, below=x.below)
+    return dataclasses.replace(step.made(name, shape), columns=x.columns, within=x.within)
 
 
 def _one_hot(step: Step) -> Value:
@@ -152,7 +160,7 @@ def _places(step: Step, x: Tensor, depth: int) -> str:
 def _counted(step: Step) -> Value:
     """How often each number is in a row, or whether; numbers beyond are not counted."""
     x, size, weights = step.tensor(0), int(step.constant(1)), step.constant(2)
-    if weights.size or len(x.shape) != 2 or x.rows or step.dtype() not in FLOATS:
+    if weights.size or len(x.shape) != 2 or x.rows:
         raise step.refused("it is weighted, or counts more than columns.")
     allow(step, x, size)  # it raises for numbers below zero
     hot = step.g.node("Cast", _places(step, x, size), to=FLOAT)
@@ -177,7 +185,7 @@ def _bins(step: Step) -> Value:
     count = g.node("ReduceSum", g.node("Cast", above, to=INT64), step.ints(len(x.shape)),
                    keepdims=0)  # fmt: skip
     count = g.node("Cast", count, to=ELEMENTS["int32"])
-    return step.made(count, x.shape, below=len(bounds) + 1)
+    return step.made(count, x.shape, within=range(len(bounds) + 1))
 
 
 OPERATIONS: dict[str, How] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sqlml.convert.tensorflow.lists import parted
-from sqlml.convert.tensorflow.operators import below
+from sqlml.convert.tensorflow.operators import within
 from sqlml.convert.tensorflow.values import (
     COUNTS,
     Known,
@@ -60,7 +60,7 @@ def _rank(step: Step) -> Value:
 def _kept(step: Step, x: Tensor, name: str, shape: Sequence[int]) -> Tensor:
     """The same numbers in another place."""
     made = step.made(name, tuple(shape), x.dtype)
-    return dataclasses.replace(made, columns=x.columns, below=x.below)
+    return dataclasses.replace(made, columns=x.columns, within=x.within)
 
 
 def _reshape(step: Step) -> Value:
@@ -141,7 +141,7 @@ def _joined(step: Step, parts: Sequence[Tensor], axis: int) -> Tensor:
         step.g.concat([p.name for p in parts], axis),
         (*first[:axis], length, *first[axis + 1 :]),
         parts[0].dtype,
-        below(parts),
+        within(parts),
     )
     from_inputs = all(p.columns for p in parts)
     columns = sorted({c for p in parts for c in p.columns}) if from_inputs else ()
@@ -374,8 +374,7 @@ def _padded(step: Step) -> Value:
     shape: Shape = tuple(
         n + int(a.sum()) if n > 0 else n for n, a in zip(x.shape, around, strict=True)
     )
-    below = None if x.below is None else max(x.below, int(value) + 1)
-    return step.made(name, shape, x.dtype, below)
+    return step.made(name, shape, x.dtype)
 
 
 OPERATIONS: dict[str, How] = {

@@ -88,9 +88,18 @@ def _binary(op: str, kinds: Sequence[str] = (*FLOATS, *WHOLE)) -> How:
         kind = next(v.dtype for v in step.given if isinstance(v, Tensor))
         if kind not in kinds:
             raise step.refused(f"it works on {kind}.")
-        return step.made(step.g.node(op, *names), step.broadcast(*shapes))
+        moved = _shifted(step) if op == "Add" else None
+        return step.made(step.g.node(op, *names), step.broadcast(*shapes), within=moved)
 
     return made
+
+
+def _shifted(step: Step) -> range | None:
+    """Where whole numbers are to which others are added."""
+    first, second = (within([value]) for value in step.given)
+    if first is None or second is None:
+        return None
+    return range(first.start + second.start, first.stop + second.stop - 1)
 
 
 def _compared(op: str, negated: bool = False) -> How:
@@ -161,8 +170,8 @@ def _modulo(step: Step) -> Value:
     if x.dtype not in WHOLE or (divisor == 0).any():
         raise step.refused("it is of floating numbers, or by zero.")
     name = step.g.node("Mod", x.name, step.g.const(divisor))
-    below = int(divisor) if not divisor.ndim and divisor > 0 else None
-    return step.made(name, step.broadcast(x.shape, divisor.shape), below=below)
+    within = range(int(divisor)) if not divisor.ndim and divisor > 0 else None
+    return step.made(name, step.broadcast(x.shape, divisor.shape), within=within)
 
 
 def _selected(step: Step) -> Value:
@@ -171,40 +180,49 @@ def _selected(step: Step) -> Value:
     if step.op.type == "Select" and len({len(s) for s in shapes}) > 1:
         raise step.refused("its condition is of another shape.")
     made = step.made(step.g.node("Where", *names), step.broadcast(*shapes))
-    x = step.given[2]
-    if isinstance(x, Tensor) and _from_the_end(step.op):
-        return dataclasses.replace(made, columns=x.columns, below=x.below)
-    return dataclasses.replace(made, below=below(step.given[1:]))
+    one, x = step.given[1:]
+    if not isinstance(x, Tensor):
+        return dataclasses.replace(made, within=within(step.given[1:]))
+    compared, number = _compared_with(step.op)
+    if compared == "Less" and number == 0:
+        # x < 0 ? … : x, as Keras counts places from the end: those from zero on stay what they
+        # are, and no input that is a place takes others.
+        least = None if x.within is None or x.within.start < 0 else x.within
+        return dataclasses.replace(made, columns=x.columns, within=least)
+    if compared == "Equal" and x.within is not None and number == x.within.start:
+        # x == -1 ? … : x, as Keras numbers what a lookup does not know.
+        x = dataclasses.replace(x, within=range(x.within.start + 1, x.within.stop))
+    return dataclasses.replace(made, within=within([one, x]))
 
 
-def _from_the_end(op: Any) -> bool:
-    """Whether places below zero are counted from the end, as Keras writes it: x < 0 ? x + n : x.
-
-    Then those from zero on stay what they are, and no input that is a place takes others.
-    """
+def _compared_with(op: Any) -> tuple[str, Any]:
+    """How a choice's condition compares the thing that is else chosen, and with which number."""
     import tensorflow as tf
 
-    less, added = op.inputs[0].op, op.inputs[1].op
-    if less.type != "Less" or added.type != "AddV2" or less.inputs[1].op.type != "Const":
-        return False
-    same = less.inputs[0].name == added.inputs[0].name == op.inputs[2].name
-    return same and not tf.make_ndarray(less.inputs[1].op.get_attr("value")).any()
+    condition = op.inputs[0].op
+    if condition.type not in ("Less", "Equal") or condition.inputs[0].name != op.inputs[2].name:
+        return "", None
+    number = condition.inputs[1].op
+    if number.type != "Const":
+        return "", None
+    value = tf.make_ndarray(number.get_attr("value"))
+    return condition.type, value.item() if value.size == 1 else None
 
 
-def below(values: Sequence[Value]) -> int | None:
-    """What whole numbers from several places are all below."""
+def within(values: Sequence[Value]) -> range | None:
+    """What holds the whole numbers from several places."""
     found = []
     for value in values:
-        if isinstance(value, Tensor) and value.below is not None:
-            found.append(value.below)
+        if isinstance(value, Tensor) and value.within is not None:
+            found.append(value.within)
         elif isinstance(value, Known) and value.fixed and value.values[0].dtype.is_integer:
             numbers = value.values[0].numpy()
-            if not numbers.size or numbers.min() < 0:
+            if not numbers.size:
                 return None
-            found.append(int(numbers.max()) + 1)
+            found.append(range(int(numbers.min()), int(numbers.max()) + 1))
         else:
             return None
-    return max(found)
+    return range(min(r.start for r in found), max(r.stop for r in found))
 
 
 def _clipped(step: Step) -> Value:
@@ -223,7 +241,7 @@ def _cast(step: Step) -> Value:
         raise step.refused("it makes numbers of texts, or texts of numbers.")
     name = step.g.node("Cast", x.name, to=ELEMENTS[dtype])
     # A place that is in reach is a whole number as a floating one too; an input is no other.
-    made = step.made(name, x.shape, below=x.below)
+    made = step.made(name, x.shape, within=x.within)
     return dataclasses.replace(made, columns=x.columns)
 
 

@@ -158,7 +158,7 @@ def _place(op: str, worst: float) -> How:
         shape = tuple(n for i, n in enumerate(x.shape) if i != axis)
         if step.dtype() != "int64":
             found = g.node("Cast", found, to=ELEMENTS[step.dtype()])
-        return step.made(found, shape, below=x.shape[axis])
+        return step.made(found, shape, within=range(x.shape[axis]))
 
     return made
 

@@ -166,12 +166,12 @@ class Step:
         return tuple(made)
 
     def made(
-        self, name: str, shape: Shape, dtype: str | None = None, below: int | None = None
+        self, name: str, shape: Shape, dtype: str | None = None, within: range | None = None
     ) -> Tensor:
         """What it gives. Raises where that is no longer a tensor of rows."""
         if sum(n < 0 for n in shape) != 1:
             raise self.refused("it brings numbers of several rows together.")
-        return Tensor(name, dtype or self.dtype(), tuple(shape), below=below)
+        return Tensor(name, dtype or self.dtype(), tuple(shape), within=within)
 
 
 def label_of(op: Any) -> str:

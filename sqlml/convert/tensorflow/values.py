@@ -48,8 +48,8 @@ class Tensor:
     shape: Shape
     columns: tuple[int, ...] = ()
     """The inputs, by number, whose values these are, in whatever form."""
-    below: int | None = None
-    """They are whole numbers from zero to below this, by what made them."""
+    within: range | None = None
+    """They are whole numbers, all in here, by what made them."""
 
     @property
     def rows(self) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlml.convert.tensorflow.lookups import asserted, known_only, only_known
-from sqlml.convert.tensorflow.operators import conversion
+from sqlml.convert.tensorflow.operators import REASONS, conversion
 from sqlml.convert.tensorflow.signature import NAME
 from sqlml.convert.tensorflow.step import Step, label_of
 from sqlml.convert.tensorflow.values import (
@@ -43,6 +43,9 @@ BRANCHES = ("If", "StatelessIf")
 READS = ("ReadVariableOp", "ResourceGather", "LookupTableFindV2", "LookupTableSizeV2")
 
 
+_STATEFUL = "it keeps, changes or draws something, and is no function of the rows."
+
+
 @dataclass(slots=True)
 class Walk:
     """The graph, and the functions that TensorFlow's graph calls."""
@@ -68,8 +71,11 @@ class Walk:
     def _done(self, op: Any, made: dict[str, list[Value]]) -> list[Value]:
         if op.type == "Assert":
             lookup, needed = known_only(op) or (op, op.inputs[:1])
-            holds = asserted if lookup is op else only_known
-            holds(Step(self.g, lookup, _given(made, needed)))
+            step = Step(self.g, lookup, _given(made, needed))
+            if lookup is op:
+                asserted(step)
+            else:
+                made[lookup.name] = [only_known(step, made[lookup.name][0])]
             return []
         given = _given(made, op.inputs)
         if op.type in CALLS:
@@ -157,9 +163,10 @@ def _needed(graph: Any) -> set[str]:
         if op.name in found:
             continue
         found.add(op.name)
-        inputs = list(op.inputs)
+        inputs: Sequence[Any] = op.inputs
         if op.type == "Assert":  # the others make its message
-            inputs = list((known_only(op) or (op, inputs[:1]))[1])
+            lookup, inputs = known_only(op) or (op, inputs[:1])
+            waiting += [] if lookup is op else [lookup]
         waiting += [t.op for t in inputs] + list(op.control_inputs)
     return found
 
@@ -177,9 +184,7 @@ def evaluated(op: Any, given: Sequence[Known]) -> list[Value]:
     if op.type == "NoOp":
         return []
     if op.op_def.is_stateful and op.type not in READS:
-        raise NotConvertibleError(
-            label_of(op), "it keeps, changes or draws something, and is no function of the rows."
-        )
+        raise NotConvertibleError(label_of(op), *REASONS.get(op.type, (_STATEFUL,)))
     attributes: list[Any] = []
     for name in op.node_def.attr:
         if not name.startswith("_"):

@@ -107,6 +107,53 @@ def _pooling(op: str, **attributes: Any) -> How:
     return pool
 
 
+def _spread(step: Step) -> Value:
+    """Every so manieth step as rows of their own, block by block, which a dilated window needs."""
+    x, blocks, around = step.moved(), step.constant(1), step.constant(2)
+    axes = range(1, 1 + len(blocks))
+    if x.rows or x.dtype not in FLOATS:
+        raise step.refused(f"it works on {x.dtype}, or its rows do not stand first.")
+    behind = [0] * (len(x.shape) - 1 - len(blocks))
+    pads = [0, *around[:, 0].tolist(), *behind, 0, *around[:, 1].tolist(), *behind]
+    name = step.g.node("Pad", x.name, step.ints(*pads)) if around.any() else x.name
+    lengths = [
+        (x.shape[axis] + int(sides.sum())) // int(block)
+        for axis, sides, block in zip(axes, around, blocks, strict=True)
+    ]
+    rest = x.shape[1 + len(blocks) :]
+    pairs = [n for pair in zip(lengths, blocks.tolist(), strict=True) for n in pair]
+    name = step.g.node("Reshape", name, step.ints(-1, *pairs, *rest))
+    many = len(blocks)
+    order = [*(2 + 2 * i for i in range(many)), 0, *(1 + 2 * i for i in range(many))]
+    order += range(1 + 2 * many, 1 + 2 * many + len(rest))
+    name = step.g.node("Transpose", name, perm=order)
+    name = step.g.node("Reshape", name, step.ints(-1, *lengths, *rest))
+    return step.made(name, (x.shape[0] * int(np.prod(blocks)), *lengths, *rest))
+
+
+def _gathered(step: Step) -> Value:
+    """The steps that were spread, beside each other again."""
+    x, blocks, cut = step.moved(), step.constant(1), step.constant(2)
+    many, size = len(blocks), int(np.prod(blocks))
+    if x.rows or x.shape[0] % size:
+        raise step.refused("its rows are not what it spread before.")
+    lengths, rest = x.shape[1 : 1 + many], x.shape[1 + many :]
+    name = step.g.node("Reshape", x.name, step.ints(*blocks.tolist(), -1, *lengths, *rest))
+    pairs = [i for place in range(many) for i in (many + 1 + place, place)]
+    order = [many, *pairs, *range(2 * many + 1, 2 * many + 1 + len(rest))]
+    name = step.g.node("Transpose", name, perm=order)
+    whole = [n * int(block) for n, block in zip(lengths, blocks, strict=True)]
+    name = step.g.node("Reshape", name, step.ints(-1, *whole, *rest))
+    axes = range(1, 1 + many)
+    ends = [n - int(sides[1]) for n, sides in zip(whole, cut, strict=True)]
+    starts = cut[:, 0].tolist()
+    if cut.any():
+        given = (step.ints(*each) for each in (starts, ends, axes))
+        name = step.g.node("Slice", name, *given)
+    kept = [end - start for start, end in zip(starts, ends, strict=True)]
+    return step.made(name, (x.shape[0] // size, *kept, *rest))
+
+
 def _normalized(step: Step) -> Sequence[Value]:
     """By a mean and a variance that were learnt. Its other results are of use in training only."""
     x = _channels_last(step)
@@ -125,6 +172,8 @@ def _normalized(step: Step) -> Sequence[Value]:
 OPERATIONS: dict[str, How] = {
     "Conv2D": _convolution,
     "DepthwiseConv2dNative": _convolution,
+    "SpaceToBatchND": _spread,
+    "BatchToSpaceND": _gathered,
     "MaxPool": _pooling("MaxPool"),
     "AvgPool": _pooling("AveragePool", count_include_pad=0),
     "FusedBatchNorm": _normalized,
