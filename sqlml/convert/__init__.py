@@ -153,7 +153,9 @@ def input_names(model: object) -> list[str] | None:
 def sample_of(model: object, data: Any) -> Sample:
     """The author's sample in the form that the model's framework takes (see `read_sample`)."""
     if not _of_spark(model):
-        return read_sample(data, input_names(model))
+        from sqlml.convert.sklearn.words import takes_texts
+
+        return read_sample(data, input_names(model), alone=takes_texts(model))
     from sqlml.convert.spark.vectors import as_arrays
 
     return read_sample(as_arrays(data), input_names(model), nullable=True)

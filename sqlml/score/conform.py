@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from sqlml import types
 from sqlml.errors import InputTypeError, quoted
+from sqlml.score.texts import prepared
 from sqlml.signature import MISSING_STRING
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def conform(column: pa.Array, field: Input) -> tuple[Vector, Vector | None]:
         values = (column.fill_null(fill) if column.null_count else column).to_numpy(
             zero_copy_only=False
         )
+        values = prepared(values, field.prepared)
     if field.categories is not None:
         known = pc.is_in(column, value_set=pa.array(field.categories).cast(column.type))
         refused = refused | ~(known.to_numpy(zero_copy_only=False) | missing)

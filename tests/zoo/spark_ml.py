@@ -152,6 +152,8 @@ def asked(types: dict[str, pa.DataType], labels: tuple[Any, ...], prediction: st
             if shares is not None:
                 same &= np.equal(shares, others).all(axis=1)
             said[~same] = None
+        if shares is not None:
+            shares = np.where(np.equal(said, None)[:, None], None, shares)
         return Answer(said, labels, shares)
 
     return ask
