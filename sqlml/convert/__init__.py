@@ -50,6 +50,7 @@ __all__ = [
 CONVERTERS = {
     "keras": "sqlml.convert.keras",
     "torch": "sqlml.convert.torch",
+    "tensorflow": "sqlml.convert.tensorflow",
     "xgboost": "sqlml.convert.xgboost",
     "lightgbm": "sqlml.convert.lightgbm",
     "catboost": "sqlml.convert.catboost",
@@ -98,7 +99,7 @@ class Converter(Protocol):
 
 
 # Of these, a model need not know its labels, and its author may state them.
-NETWORKS = ("torch", "keras", "onnx")
+NETWORKS = ("torch", "keras", "tensorflow", "onnx")
 
 
 def labelled(model: Any, labels: Iterable[Label] | None) -> Any:
@@ -184,7 +185,7 @@ def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -
     """A trained model as a ScoringModel: ONNX bytes, signature, task, labels.
 
     `model`: of a framework of `CONVERTERS`, an onnx.ModelProto, or the path of an .onnx or a
-    .keras file.
+    .keras file, or of a SavedModel.
     `sample`: some rows of the training data without the target, as a pandas DataFrame, a
     NumPy array, a pyarrow Table or a Spark DataFrame. `labels`: of a network or an ONNX
     file that classifies, in the order of its probabilities. Nothing is compared here: which
