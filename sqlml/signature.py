@@ -16,6 +16,9 @@ APART = "\x1f"
 """Stands between words whose characters are told apart: ASCII's separator of units, which is white
 space, so that no word has it."""
 
+EMPTY = "\r"
+"""An empty word of a text that is parted as in Java, where no word has white space."""
+
 Category = str | int | float | bool
 
 

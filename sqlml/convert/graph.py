@@ -378,6 +378,7 @@ _EXACT = frozenset((
     "ArrayFeatureExtractor", "Cast", "Concat", "Constant", "Equal", "Expand", "Gather",
     "GatherElements",
     "Greater", "GreaterOrEqual", "Identity", "IsInf", "IsNaN", "LabelEncoder", "Less",
+    "MurmurHash3",
     "LessOrEqual", "Not", "Or", "And", "Reshape", "Shape", "Slice", "Split", "Squeeze",
     "TfIdfVectorizer",  # it counts, in float32: whole numbers below 2^24
     "Tokenizer", "TopK", "Transpose", "Unsqueeze", "Where",

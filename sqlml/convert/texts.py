@@ -111,11 +111,11 @@ def _numbered(g: Graph, found: str, places: dict[str, int]) -> str:
     )
 
 
-def _with_end(g: Graph, numbers: str) -> str:
+def _with_end(g: Graph, numbers: str, end: int = 0) -> str:
     """A column more, of what is in no table: texts without a token have none else."""
     rows = g.node("Shape", numbers, start=0, end=1)
     shape = g.node("Concat", rows, g.const([1], "int64"), axis=0)
-    return g.concat([numbers, g.node("Expand", g.const([[0]], "int64"), shape)])
+    return g.concat([numbers, g.node("Expand", g.const([[end]], "int64"), shape)])
 
 
 def _closed_up(g: Graph, numbers: str) -> str:
@@ -158,6 +158,36 @@ def _counts(g: Graph, numbers: str, terms: Terms, number: dict[str, int], longes
         ngram_indexes=columns,
         pool_int64s=pool,
     )
+
+
+def hashed(g: Graph, found: str, width: int, seed: int, stopped: frozenset[str], empty: str) -> str:
+    """[N, width] doubles: how many of the [N, L] tokens have a Murmur3 hash of that remainder.
+
+    `empty` is the token that stands for an empty text.
+    """
+    hashes = g.node("MurmurHash3", found, domain=_RUNTIME, seed=seed, positive=0)
+    remainder = g.node("Mod", g.cast(hashes, INT64), g.const([width], "int64"))
+    # Those that do not count have a column of their own, behind the others.
+    known = {"": width, empty: _of_nothing(seed) % width} | dict.fromkeys(stopped, width)
+    placed = _numbered(g, found, {token: column + 1 for token, column in known.items()})
+    told = g.node("Greater", placed, g.const(0, "int64"))
+    own = g.node("Sub", placed, g.const(1, "int64"))
+    columns = _with_end(g, g.node("Where", told, own, remainder), width)
+    rows = g.node("Shape", columns, start=0, end=1)
+    shape = g.node("Concat", rows, g.const([width + 1], "int64"), axis=0)
+    nothing = g.node("Expand", g.const([[0.0]], "float64"), shape)
+    ones = g.node("Expand", g.const([[1.0]], "float64"), g.node("Shape", columns))
+    counts = g.node("ScatterElements", nothing, columns, ones, axis=1, reduction="add")
+    kept = g.node("Slice", counts, *(g.const([v], "int64") for v in (0, width, 1)))
+    return g.node("Reshape", kept, g.const([-1, width], "int64"))
+
+
+def _of_nothing(seed: int) -> int:
+    """Murmur3's hash of no bytes, which is what its end makes of the seed."""
+    mixed = seed
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+        mixed = ((mixed ^ (mixed >> shift)) * factor) & 0xFFFFFFFF
+    return mixed - 2**32 if mixed >= 2**31 else mixed
 
 
 def prepare(g: Graph, step: str, source: int, steps: Sequence[str], terms: int) -> None:

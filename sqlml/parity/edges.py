@@ -17,6 +17,7 @@ import pandas as pd
 from sqlml import types
 from sqlml.parity.original import Group
 from sqlml.parity.rows import replaced
+from sqlml.score.texts import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -240,16 +241,21 @@ class Edges:
         return tuple(dict.fromkeys(v for v in values if self._holds(index, v)))
 
     def _sentences(self, index: int) -> list[str]:
-        """The sample's texts in other letters and with other characters between the words."""
+        """The sample's texts in other letters and with other characters between the words.
+
+        Those of which a preparation cannot tell score NULL, whatever the original says.
+        """
         column = self.sample.frame[self.inputs[index].name]
         texts = [str(column.iloc[i]) for i in self.bases(index)]
         words = [word for text in texts for word in text.split()] or ["word"]
-        return [
+        found = [
             *(change(text) for text in texts for change in (str.upper, str.title, str.swapcase)),
             *(between.join(words[:40]) for between in BETWEEN),
             " ".join(words * 50),
             *WRITTEN,
         ]
+        told = prepared(np.array(found, dtype=object), self.inputs[index].prepared)
+        return [text for text, known in zip(found, told, strict=True) if known is not None]
 
     def _zeros(self, index: int) -> Iterator[Group]:
         kind = self.element(index)

@@ -95,7 +95,11 @@ def conform(column: pa.Array, field: Input) -> tuple[Vector, Vector | None]:
         values = (column.fill_null(fill) if column.null_count else column).to_numpy(
             zero_copy_only=False
         )
-        values = prepared(values, field.prepared)
+        if field.prepared:
+            values = prepared(values, field.prepared)
+            untold = np.array([value is None for value in values], dtype=bool)
+            values[untold] = ""
+            refused = refused | untold
     if field.categories is not None:
         known = pc.is_in(column, value_set=pa.array(field.categories).cast(column.type))
         refused = refused | ~(known.to_numpy(zero_copy_only=False) | missing)

@@ -21,6 +21,7 @@ from pyspark.ml.feature import (
     IndexToString,
     MaxAbsScaler,
     OneHotEncoder,
+    RegexTokenizer,
     StringIndexer,
     Tokenizer,
     VectorAssembler,
@@ -36,6 +37,8 @@ from sqlml.convert.spark.original import answer
 from sqlml.errors import NotConvertibleError, SampleError
 from sqlml.score import Scorer
 from sqlml.score.outputs import derive
+from sqlml.score.texts import prepared
+from sqlml.signature import EMPTY
 from tests.zoo import spark_ml
 
 if TYPE_CHECKING:
@@ -233,6 +236,32 @@ def test_als_knows_the_ends_of_its_ids(rows: DataFrame) -> None:
     assert (field.type, field.smallest, field.largest) == ("BIGINT", -(2**31), 2**31 - 1)
 
 
+def test_java_and_python_agree_on_a_lower_case_or_its_row_is_ruled_out(
+    spark: SparkSession,
+) -> None:
+    """Every character alone and within a word, and sigmas among letters and punctuation."""
+    rng = np.random.default_rng(0)
+    signs = np.array([*"\u03a3\u03a3\u0391\u03b1\u03c3A.',:()\"! -1\u0130\u00aa"], dtype=object)
+    characters = [chr(c) for c in range(1, 0x11000) if not 0xD800 <= c < 0xE000]
+    texts = [
+        *(f"{c} x{c}y" for c in characters),
+        *("".join(rng.choice(signs, rng.integers(0, 9))) for _ in range(5_000)),
+    ]
+    steps = ["lower case of Java", "parted as in Java"]
+    told = prepared(np.array(texts, dtype=object), steps)
+    known = [(text, mine) for text, mine in zip(texts, told, strict=True) if mine is not None]
+    assert len(known) > 0.9 * len(texts)
+    table = spark.createDataFrame(pa.table({"text": [text for text, _ in known]}))
+    split = Tokenizer(inputCol="text", outputCol="words").transform(table)
+    words = split.select("words").toArrow()["words"].to_pylist()
+    different = [
+        (text, mine, java)
+        for (text, mine), java in zip(known, words, strict=True)
+        if "\n".join(word or EMPTY for word in java) != mine
+    ]
+    assert not different, different[:3]
+
+
 def stages_of_spark() -> dict[str, type]:
     """Every class of Spark ML that transforms, by name."""
     found = {}
@@ -278,10 +307,16 @@ def test_what_is_refused_is_named(rows: DataFrame) -> None:
     vectors = fitted(rows, vector("size", "rooms"), LINEAR())
     refused = {
         "Doubling": fitted(rows, Doubling(), vector("size", "twice"), LINEAR()),
-        "Tokenizer": fitted(
+        "RegexTokenizer": fitted(
+            rows,
+            RegexTokenizer(inputCol="kind", outputCol="words", pattern="(?=o)"),
+            HashingTF(inputCol="words", outputCol="features", numFeatures=8),
+            LINEAR(),
+        ),
+        "HashingTF": fitted(
             rows,
             Tokenizer(inputCol="kind", outputCol="words"),
-            HashingTF(inputCol="words", outputCol="features", numFeatures=8),
+            HashingTF(inputCol="words", outputCol="features", numFeatures=2**20),
             LINEAR(),
         ),
         "VectorAssembler": vectors.stages[0],

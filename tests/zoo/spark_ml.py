@@ -24,26 +24,33 @@ from pyspark.ml.clustering import BisectingKMeans, GaussianMixture, KMeans
 from pyspark.ml.evaluation import RegressionEvaluator
 from pyspark.ml.feature import (
     DCT,
+    IDF,
     PCA,
     Binarizer,
     Bucketizer,
     ChiSqSelector,
+    CountVectorizer,
     ElementwiseProduct,
+    HashingTF,
     Imputer,
     IndexToString,
     Interaction,
     MaxAbsScaler,
     MinMaxScaler,
+    NGram,
     Normalizer,
     OneHotEncoder,
     PolynomialExpansion,
     QuantileDiscretizer,
+    RegexTokenizer,
     RFormula,
     RobustScaler,
     SQLTransformer,
     StandardScaler,
+    StopWordsRemover,
     StringIndexer,
     TargetEncoder,
+    Tokenizer,
     UnivariateFeatureSelector,
     VarianceThresholdSelector,
     VectorAssembler,
@@ -677,6 +684,59 @@ FEATURES = (
     ),
 )  # fmt: skip
 
+WRITTEN = [
+    "good", "Bad", "the", "AND", "film", "\u00c4rger", "\u6771\u4eac", "\N{SEEDLING}", "it's",
+    "ok!", "\u039f\u0394\u039f\u03a3", "x1",
+]  # fmt: skip
+
+
+def reviews(n: int, seed: int) -> pd.DataFrame:
+    """Words with one white space between them, or two, and some before or behind."""
+    rng = np.random.default_rng(seed)
+    said = [rng.choice(WRITTEN, rng.integers(0, 9)) for _ in range(n)]
+    spaces = np.array([" ", " ", "  ", "\t"], dtype=object)
+    texts = ["".join(rng.choice(spaces) + word for word in words) for words in said]
+    lead = rng.random(n) < 0.5
+    texts = [t.lstrip() if bare else t + " " for t, bare in zip(texts, lead, strict=True)]
+    return pd.DataFrame({"said": texts, "stars": rng.normal(3, 1, n)})
+
+
+TOKENIZED = partial(Tokenizer, inputCol="said", outputCol="words")
+
+TEXTS = (
+    case(
+        "text-counts",
+        lambda: [
+            TOKENIZED(),
+            StopWordsRemover(inputCol="words", outputCol="telling"),
+            CountVectorizer(inputCol="telling", outputCol="counts", binary=True),
+            vector(["counts", "stars"], handleInvalid="error"),
+            C(regParam=0.1),
+        ],
+        reviews, inputs=("said", "stars"), why="there are empty words", **TWO,
+    ),
+    case(
+        "text-pairs",
+        lambda: [
+            RegexTokenizer(inputCol="said", outputCol="words", pattern="\\W"),
+            NGram(inputCol="words", outputCol="pairs", n=2),
+            CountVectorizer(inputCol="pairs", outputCol="features"),
+            TREE(),
+        ],
+        reviews, inputs=("said",), **THREE,
+    ),
+    case(
+        "text-hashes",
+        lambda: [
+            TOKENIZED(),
+            HashingTF(inputCol="words", outputCol="counts", numFeatures=64),
+            IDF(inputCol="counts", outputCol="features"),
+            NaiveBayes(labelCol=TARGET),
+        ],
+        reviews, inputs=("said",), **TWO,
+    ),
+)  # fmt: skip
+
 OTHERS = (
     case(
         "xgboost",
@@ -786,7 +846,15 @@ TRAINED = frozenset(
 )
 """The names of the estimators and transformers that the cases are made of."""
 
-SPARK_ML = (*LINEAR, *TREES, *PIPELINES, *FEATURES, *OTHERS, Case("spark-vector", on_vectors))
+SPARK_ML = (
+    *LINEAR,
+    *TREES,
+    *PIPELINES,
+    *FEATURES,
+    *TEXTS,
+    *OTHERS,
+    Case("spark-vector", on_vectors),
+)
 
 
 SPARK_ML_REFUSED = (

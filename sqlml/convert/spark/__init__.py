@@ -16,6 +16,7 @@ from sqlml.convert.spark.encode import decoded
 from sqlml.convert.spark.frame import Element, Frame, Part, name_of, vector
 from sqlml.convert.spark.pipeline import is_own, leaves, plan_of, refused
 from sqlml.convert.spark.stages import predict, transform
+from sqlml.convert.texts import check_prepared
 from sqlml.convert.trying import WHOLE, Step
 from sqlml.errors import NotConvertibleError, SampleError, did_you_mean, listed
 from sqlml.model import ScoringModel, Tensor, outputs_of
@@ -67,6 +68,7 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
             raise NotConvertibleError(name_of(plan.decoder), "it decodes what is no label.")
         labels = decoded(plan.decoder, len(labels))
     tensors = _outputs(g, result, labels)
+    check_prepared(g, name_of(model))
     made = g.finish()
     return ScoringModel(
         onnx=made.SerializeToString(deterministic=True),
@@ -178,6 +180,8 @@ def _input(g: Graph, index: int, column: Column) -> Input:
         categories=known,
         width=column.width,
         smallest=smallest,
+        prepared=g.prepared.get(index, ()),
+        terms=g.terms.get(index, 0),
     )
 
 

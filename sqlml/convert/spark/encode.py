@@ -191,7 +191,7 @@ def _accept_element(g: Graph, stage: Any, part: Part, place: int, keys: Sequence
     tried when the model is verified.
     """
     element = part.elements[place]
-    if element.holds == "numbers" and element.source is None:
+    if element.holds in ("numbers", "amounts") and element.source is None:
         raise NotConvertibleError(
             name_of(stage),
             f"it {'raises on' if stage.getHandleInvalid() == 'error' else 'drops'} values of "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from onnx import numpy_helper
@@ -14,8 +14,8 @@ from sqlml.errors import NotConvertibleError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Holds = Literal["numbers", "indices", "bits"]
-"""Any number; whole numbers from 0 on; 0 and 1 only. A missing value may be among them."""
+Holds = Literal["numbers", "amounts", "indices", "bits"]
+"""Any number; none below 0; places in a table; 0 and 1 only. A missing value may be among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +31,32 @@ class Element:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """How the words of a text are found, and what became of them."""
+
+    pattern: str
+    """The expression of RE2 that finds one."""
+    preparations: tuple[str, ...]
+    """Of the text, before."""
+    stopped: frozenset[str] = frozenset()
+    """Words that are taken out."""
+    length: int = 1
+    """So many words, one after the other, are one term."""
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One column: a number, a text or a vector in each row."""
 
     tensor: str
     """[N, width], of doubles or of strings."""
     elements: tuple[Element, ...] = (Element(),)
-    kind: Literal["DOUBLE", "STRING"] = "DOUBLE"
+    kind: Literal["DOUBLE", "STRING", "WORDS"] = "DOUBLE"
     vector: bool = False
     type: str = "DOUBLE"
     """The Spark SQL type, which a StringIndexer's labels are texts of."""
+    words: Words | None = None
+    """Of an array of words, whose tensor is the text."""
 
     @property
     def width(self) -> int:
@@ -51,7 +67,7 @@ class Part:
     def holds(self) -> Holds:
         """What may be anywhere in it."""
         kinds = {element.holds for element in self.elements}
-        return next((kind for kind in ("numbers", "indices") if kind in kinds), "bits")
+        return next((kind for kind in get_args(Holds) if kind in kinds), "bits")
 
     @property
     def source(self) -> int | None:
@@ -89,7 +105,7 @@ def features(stage: Any, frame: Frame, name: str) -> Part:
 def numbers(stage: Any, frame: Frame, name: str) -> Part:
     """A column of numbers or of vectors."""
     part = _column(stage, frame, name)
-    if part.kind == "STRING":
+    if part.kind != "DOUBLE":
         raise NotConvertibleError(
             name_of(stage),
             f"its input {name!r} is text where numbers are expected.",

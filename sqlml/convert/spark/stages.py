@@ -24,27 +24,19 @@ if TYPE_CHECKING:
 # Each has two tables, TRANSFORMS and PREDICTORS, by class name.
 MODULES = (
     "assemble", "encode", "scale", "linear", "trees", "cluster", "classify", "recommend",
-    "boosters",
+    "boosters", "words",
 )  # fmt: skip
 
 CLUSTERERS = ("KMeansModel", "BisectingKMeansModel", "GaussianMixtureModel")
 
 _IN_SQL = "Compute its columns in SQL before PREDICT, and train on those."
-_TEXT = "it makes features of text, which have no form here."
 _TOPICS = "it infers topics by sampling, which has no form here."
 _HASHES = "it makes hashes to join by, which are no features."
 
 # Class → the reason, and what to do.
 REFUSED = {
     "SQLTransformer": ("it runs SQL of its own.", _IN_SQL),
-    "Tokenizer": (_TEXT, _IN_SQL),
-    "RegexTokenizer": (_TEXT, _IN_SQL),
-    "StopWordsRemover": (_TEXT, _IN_SQL),
-    "NGram": (_TEXT, _IN_SQL),
-    "HashingTF": (_TEXT, _IN_SQL),
-    "IDFModel": (_TEXT, _IN_SQL),
-    "CountVectorizerModel": (_TEXT, _IN_SQL),
-    "Word2VecModel": (_TEXT, _IN_SQL),
+    "Word2VecModel": ("it makes features of texts, which have no form here.", _IN_SQL),
     "FeatureHasher": ("it hashes values, which has no form here.", "Use StringIndexer."),
     "IndexToString": (
         "it turns something else than the prediction into text.",
