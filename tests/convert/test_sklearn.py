@@ -172,6 +172,16 @@ def test_a_missing_string_is_the_authors_own_missing_value(marker):
     agrees(fitted(columns(), logistic(), rows=rows), rows, others)
 
 
+def test_the_most_frequent_text_may_be_none():
+    """An imputer for NaN takes None for a text, and leaves it where it is."""
+    rows = pd.DataFrame({"plan": np.where(YES == "yes", "basic", None), "size": "S"}, dtype=object)
+    fill = impute.SimpleImputer(strategy="most_frequent")
+    encoder = preprocessing.OneHotEncoder(handle_unknown="ignore")
+    model = fitted(fill, encoder, linear_model.Ridge(), rows=rows, target=TARGET)
+    assert fill.statistics_.tolist() == [None, "S"]
+    agrees(model, rows)
+
+
 ENCODERS = [
     preprocessing.OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=45),
     preprocessing.OneHotEncoder(handle_unknown="ignore", drop="first"),
@@ -285,6 +295,24 @@ def test_float32_columns_are_scaled_as_float32():
     forest = ensemble.RandomForestClassifier(10, random_state=0)
     scoring = agrees(fitted(preprocessing.StandardScaler(), forest, rows=rows), rows)
     assert {i.wire for i in scoring.signature.inputs} == {"FLOAT"}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
+@pytest.mark.parametrize("norm", ["l1", "l2", "max"])
+def test_rows_of_nearly_zero_are_normalised_as_scikit_learn_does(norm, sparse, dtype):
+    """It leaves a dense row as it is below ten times the precision, a sparse one at zero only."""
+    rows = X[["a b", "größe"]].astype(dtype)
+    few = pd.DataFrame({"a b": [3e-8, 1e-16, 3e-5, 0.0], "größe": [-1e-8, 0.0, 2e-5, 0.0]})
+    before = compose.ColumnTransformer(
+        [("b", preprocessing.Binarizer(threshold=4.0), ["größe"])], remainder="passthrough"
+    )
+    if sparse:
+        hot = preprocessing.OneHotEncoder(categories=[[0.5]], handle_unknown="ignore")
+        before.set_params(transformers=[("h", hot, ["größe"])], sparse_threshold=1.0)
+    model = fitted(before, preprocessing.Normalizer(norm), linear_model.Ridge(), rows=rows,
+                   target=TARGET)  # fmt: skip
+    agrees(model, rows, few.astype(dtype), within=1e-12 if dtype == "float64" else 1e-6)
 
 
 # ---- classifiers ------------------------------------------------------------------------
@@ -466,6 +494,28 @@ def test_clusters_and_outliers(model):
     scoring = agrees(model.fit(X[NUMBERS].astype(float)), X[NUMBERS].astype(float))
     assert scoring.task in ("clustering", "outlier_detection")
     assert scoring.signature.outputs[0].type == "BIGINT"
+
+
+FAR = pd.DataFrame({"a b": [1e160, -1e160, 3.0, 1e30], "größe": [0.0, 2.0, -1e200, 1e30]})
+
+
+@pytest.mark.parametrize(
+    "model",
+    [cluster.KMeans(3, random_state=0, n_init=1), cluster.Birch(n_clusters=3),
+     cluster.MeanShift(), mixture.GaussianMixture(1, random_state=0),
+     multiclass.OutputCodeClassifier(logistic(), code_size=2, random_state=0)],
+    ids=lambda m: type(m).__name__,
+)  # fmt: skip
+def test_a_row_far_from_everything_has_its_cluster(model):
+    """The square of the row swallows what tells clusters apart, where scikit-learn adds it."""
+    rows = X[["a b", "größe"]]
+    agrees(model.fit(rows, THREE), rows, FAR)
+
+
+def test_clusters_may_have_sparse_centres():
+    encoder = preprocessing.OneHotEncoder()
+    model = pipeline.make_pipeline(encoder, cluster.AffinityPropagation(random_state=0))
+    agrees(model.fit(X[["c`d"]]), X[["c`d"]])
 
 
 # ---- boosters inside pipelines ----------------------------------------------------------
