@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 # From the ends of double and of float32 down to what is nearly zero.
 LADDER = (
-    1e308, 1e307, 1e305, 1e300, 1e200, 1e150, 1e100, 1e75, 1e50, 3e38, 1e38, 3e37, 1e37, 1e35,
-    1e30, 1e20, 1e18, 1e15, 1e12, 1e10, 1e9, 1e8, 1e7, 1e6, 1e5, 1e4, 1e3, 100.0, 10.0, 1.0, 0.1,
-    1e-3, 1e-6, 1e-30,
+    1.7e308, 1e308, 1e307, 1e305, 1e300, 1e200, 1e150, 1e100, 1e75, 1e50, 3e38, 1e38, 3e37, 1e37,
+    1e35, 1e30, 1e20, 1e18, 1e15, 1e12, 1e10, 1e9, 1e8, 1e7, 1e6, 1e5, 1e4, 1e3, 100.0, 10.0, 1.0,
+    0.1, 1e-3, 1e-6, 1e-30,
 )  # fmt: skip
 
 BORDERS = tuple(2**bits + near for bits in (63, 53, 31, 24, 15) for near in (1, 0, -1))

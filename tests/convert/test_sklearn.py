@@ -245,6 +245,17 @@ def test_columns_may_be_chosen_by_a_function_or_by_position():
     agrees(fitted(by_place, logistic(), rows=X[NUMBERS].to_numpy("f8")), X[NUMBERS].to_numpy("f8"))
 
 
+def test_booleans_and_numbers_of_python_may_be_none():
+    """Columns of objects, as pandas has them of a query's result."""
+    rows = X[["a b"]].assign(flag=X["flag"].astype(object), n=X["c`d"].astype(object))
+    rows.loc[::7, ["flag", "n"]] = None
+    encoder = compose.ColumnTransformer(
+        [("e", preprocessing.OneHotEncoder(handle_unknown="ignore"), ["flag", "n"])],
+        remainder="passthrough",
+    )
+    agrees(fitted(encoder, logistic(), rows=rows), rows)
+
+
 def test_a_category_column_is_one_of_strings():
     rows = X.astype({"home.dest": "category"})
     agrees(fitted(columns(), logistic(), rows=rows), rows)
@@ -269,6 +280,13 @@ def test_transformers_compute_in_double(step):
     rows = X[["a b", "größe"]]
     scoring = agrees(fitted(step, linear_model.Ridge(), rows=rows, target=TARGET), rows)
     assert scoring.precision == "float64"
+
+
+@pytest.mark.parametrize("function", [np.log1p, np.sign, np.abs], ids=lambda f: f.__name__)
+def test_whole_numbers_may_go_through_a_function_that_does_not_overflow(function):
+    rows = X[["c`d"]].astype("int64")
+    step = preprocessing.FunctionTransformer(function)
+    agrees(fitted(step, linear_model.Ridge(), rows=rows, target=TARGET), rows)
 
 
 def test_small_numbers_keep_their_logarithm():
@@ -545,7 +563,20 @@ def _text():
     )
 
 
+WHOLE = X[["c`d"]].astype("int8")
+
 REFUSALS = [
+    *(
+        (pipeline.make_pipeline(preprocessing.FunctionTransformer(f), logistic()), rows,
+         f"FunctionTransformer({f.__name__})", reason)
+        for f, rows, reason in (
+            (np.square, WHOLE, "of a column of int8 it makes int8"),
+            (np.abs, WHOLE, "of a column of int8 it makes int8"),
+            (np.negative, WHOLE.astype("uint16"), "it makes uint16"),
+            (np.log1p, WHOLE, "it makes float16"),
+            (np.square, WHOLE.to_numpy("int64"), "it makes int64"),
+        )
+    ),
     (preprocessing.StandardScaler(), X[NUMBERS], "StandardScaler", "no predict method"),
     (pipeline.make_pipeline(_text(), logistic()), X, "TfidfVectorizer", "lower case"),
     (

@@ -165,6 +165,17 @@ def test_unknown_categories_that_the_original_refuses_score_null(
     assert [v is None for v in scored.to_pylist()] == [False, True, True, True, True]
 
 
+def test_a_known_zero_is_known_with_either_sign() -> None:
+    rows = pd.DataFrame({"paid": [0.0, 1.0, 2.0] * 20})
+    original = make_pipeline(OneHotEncoder(), LinearRegression()).fit(rows, rows["paid"])
+    model = sqlml.convert(original, sample=rows)
+    report = sqlml.verify(model, original, rows)
+    assert report.ok
+    accepted = accepting(model, report.signature.inputs)
+    for raw in raw_results(accepted, [pa.array([0.0, -0.0, 1.0, 3.0])]).values():
+        assert [v is None for v in raw.to_pylist()] == [False, False, False, True]
+
+
 def test_unknown_categories_that_the_original_takes_are_scored(
     people: pd.DataFrame, churn: np.ndarray
 ) -> None:
