@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+TEXT = "text"
+"""The name of a column of texts that has none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of the sample."""
@@ -45,9 +49,15 @@ class Sample:
     """The author gave a bare array: the original gets one too."""
     labels: tuple[Any, ...] = ()
     """The frame's own column labels, where the original knows the columns by those."""
+    alone: bool = False
+    """The original takes its one column itself, as a Series: the texts of a vectorizer."""
 
-    def container(self, frame: pd.DataFrame) -> pd.DataFrame | np.ndarray[Any, Any]:
+    def container(
+        self, frame: pd.DataFrame
+    ) -> pd.DataFrame | pd.Series[Any] | np.ndarray[Any, Any]:
         """Rows, in the author's own form, to call the original with."""
+        if self.alone:
+            return frame.iloc[:, 0]
         if self.as_array:
             return frame.to_numpy()
         renamed = frame.copy(deep=False)
@@ -64,8 +74,12 @@ def read_sample(
     most: int = 10_000,
     *,
     nullable: bool = False,
+    alone: bool = False,
 ) -> Sample:
     """The sample behind whatever the author gave; `names` name the columns of a bare array.
+
+    `alone`: the original takes one column itself, not a table: then a list, an array or a Series
+    will do too, whose column is named `text` where it has no name.
 
     `nullable`: whole numbers and booleans are in pandas' nullable types, so that they stay
     what they are where they are missing; else they become floats and objects there.
@@ -75,6 +89,8 @@ def read_sample(
     import numpy as np
     import pandas as pd
 
+    if alone:
+        data = _one_column(data)
     as_array = isinstance(data, np.ndarray)
     if as_array:
         if data.ndim != 2:
@@ -111,7 +127,26 @@ def read_sample(
     if nullable:
         frame = frame.astype(_nullable_dtypes(frame))
     columns = tuple(_column(t, frame[t]) for t in texts)
-    return Sample(frame, columns, as_array, labels)
+    if alone and len(columns) != 1:
+        raise SampleError(
+            f"The model takes texts alone, in one column; the sample has {listed(texts)}. "
+            f"Give that one: sample[[{texts[0]!r}]]."
+        )
+    return Sample(frame, columns, as_array, labels, alone)
+
+
+def _one_column(data: Any) -> Any:
+    """Values without a table around them, as a table of one column."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(data, list | tuple) or (isinstance(data, np.ndarray) and data.ndim == 1):
+        data = pd.Series(data, name=TEXT)
+    if isinstance(data, pd.Series):
+        return data.to_frame(TEXT if data.name is None else data.name)
+    if isinstance(data, np.ndarray) and data.ndim == 2:
+        return pd.DataFrame(data, columns=[TEXT, *map(str, range(1, data.shape[1]))])
+    return data
 
 
 def _nullable_types() -> dict[Any, Any]:

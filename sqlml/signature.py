@@ -12,6 +12,10 @@ MISSING_STRING = "\ufdd0sqlml:missing"
 """A missing value in a graph's string tensor, which has no NULL. U+FDD0 is a Unicode
 noncharacter, so that no text that people exchange equals it."""
 
+APART = "\x1f"
+"""Stands between words whose characters are told apart: ASCII's separator of units, which is white
+space, so that no word has it."""
+
 Category = str | int | float | bool
 
 
@@ -43,6 +47,10 @@ class Input:
     scores NULL. None for a type that is no array."""
     smallest: float | None = None
     """Finite numbers below it are not taken."""
+    prepared: tuple[str, ...] = ()
+    """What is done to a text before the graph gets it: keys of `score.texts.PREPARATIONS`."""
+    terms: int = 0
+    """The columns of counts that the graph makes of a text, where it takes texts apart."""
 
     @property
     def has_limits(self) -> bool:
@@ -86,13 +94,13 @@ class Signature:
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Signature:
         """The signature of `dataclasses.asdict`, back from JSON, which has no tuples."""
-        inputs = (
-            Input(
-                **{**i, "categories": None if i["categories"] is None else tuple(i["categories"])}
-            )
+        tuples = ("categories", "prepared")  # JSON has lists
+        given: list[dict[str, Any]] = [
+            {k: tuple(v) if k in tuples and v is not None else v for k, v in i.items()}
             for i in facts["inputs"]
-        )
-        return cls(tuple(inputs), tuple(Output(**o) for o in facts["outputs"]))
+        ]
+        inputs = tuple(Input(**i) for i in given)
+        return cls(inputs, tuple(Output(**o) for o in facts["outputs"]))
 
 
 def struct_type(outputs: Sequence[Output]) -> str:

@@ -34,6 +34,7 @@ __all__ = [
     "CONVERTERS",
     "Answer",
     "Converter",
+    "RefusedRowsError",
     "convert",
     "converter_of",
     "input_names",
@@ -49,6 +50,7 @@ __all__ = [
 CONVERTERS = {
     "keras": "sqlml.convert.keras",
     "torch": "sqlml.convert.torch",
+    "tensorflow": "sqlml.convert.tensorflow",
     "xgboost": "sqlml.convert.xgboost",
     "lightgbm": "sqlml.convert.lightgbm",
     "catboost": "sqlml.convert.catboost",
@@ -71,6 +73,21 @@ class Answer:
     """[N]: an outlier detector's decision function, a mixture's log-likelihood."""
 
 
+class RefusedRowsError(ValueError):
+    """The original says nothing of some rows, and which these are is known at once.
+
+    Another error says it of all rows that it was asked about together.
+    """
+
+    def __init__(self, reason: str, refused: np.ndarray[Any, Any], answer: Answer | None) -> None:
+        """`refused`: [N] bool. `answer`: of all N rows, which means nothing in those that are
+        refused; None where all are.
+        """
+        super().__init__(reason)
+        self.refused = refused
+        self.answer = answer
+
+
 class Converter(Protocol):
     """What each module of the table offers."""
 
@@ -82,7 +99,7 @@ class Converter(Protocol):
 
 
 # Of these, a model need not know its labels, and its author may state them.
-NETWORKS = ("torch", "keras", "onnx")
+NETWORKS = ("torch", "keras", "tensorflow", "onnx")
 
 
 def labelled(model: Any, labels: Iterable[Label] | None) -> Any:
@@ -152,7 +169,9 @@ def input_names(model: object) -> list[str] | None:
 def sample_of(model: object, data: Any) -> Sample:
     """The author's sample in the form that the model's framework takes (see `read_sample`)."""
     if not _of_spark(model):
-        return read_sample(data, input_names(model))
+        from sqlml.convert.sklearn.words import takes_texts
+
+        return read_sample(data, input_names(model), alone=takes_texts(model))
     from sqlml.convert.spark.vectors import as_arrays
 
     return read_sample(as_arrays(data), input_names(model), nullable=True)
@@ -166,7 +185,7 @@ def convert(model: Any, *, sample: Any, labels: Iterable[Label] | None = None) -
     """A trained model as a ScoringModel: ONNX bytes, signature, task, labels.
 
     `model`: of a framework of `CONVERTERS`, an onnx.ModelProto, or the path of an .onnx or a
-    .keras file.
+    .keras file, or of a SavedModel.
     `sample`: some rows of the training data without the target, as a pandas DataFrame, a
     NumPy array, a pyarrow Table or a Spark DataFrame. `labels`: of a network or an ONNX
     file that classifies, in the order of its probabilities. Nothing is compared here: which

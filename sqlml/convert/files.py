@@ -2,8 +2,8 @@
 
 Most formats of models can run code when they are opened. ONNX is data; `.keras` files are opened
 where they name nothing but Keras' own layers, and directories of Spark ML where they name nothing
-but Spark's own classes; `.pt2` files, parts of which PyTorch unpickles, by
-who trusts them.
+but Spark's own classes; SavedModels are TensorFlow's graphs, which hold no Python; `.pt2` files,
+parts of which PyTorch unpickles, by who trusts them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ OPENED = {
     ".pt2": "sqlml.convert.torch.file",
 }
 SPARK = "sqlml.convert.spark.file"
+TENSORFLOW = "sqlml.convert.tensorflow.file"
 TRUSTED = (".pt2",)
 _KERAS = "Save the model as Keras 3 does: model.save('model.keras')."
 _PYTORCH = (
@@ -40,7 +41,7 @@ _PICKLE = "Open it in Python, if you trust where it came from: sqlml.publish(mod
 INSTEAD = {
     ".h5": ("it is of Keras' older format, HDF5, which may hold code.", _KERAS),
     ".hdf5": ("it is of Keras' older format, HDF5, which may hold code.", _KERAS),
-    ".pb": ("it is a graph of TensorFlow, without the layers that made it.", _KERAS),
+    ".pb": ("it is a part of a SavedModel.", "Give the directory that it is in."),
     ".pt": ("it is pickled, or a scripted module.", _PYTORCH),
     ".pth": ("it is pickled, or a scripted module.", _PYTORCH),
     ".pkl": ("it is pickled.", _PICKLE),
@@ -58,8 +59,7 @@ def is_file(source: object) -> bool:
     if not isinstance(source, str | os.PathLike) or _SCHEME.match(os.fspath(source)):
         return False
     path = Path(source)
-    known = path.suffix.lower() in {*OPENED, *INSTEAD}
-    return known or (path / SAVED_MODEL).is_file() or _is_spark(path)
+    return path.suffix.lower() in {*OPENED, *INSTEAD} or _of_directory(path) is not None
 
 
 def opened(source: Any, *, trust_pickle: bool = False) -> Any:
@@ -78,20 +78,20 @@ def opened(source: Any, *, trust_pickle: bool = False) -> Any:
         raise ModelRejectedError(
             f"{source} is not there. The path is one of the machine that publishes the model."
         )
-    if _is_spark(path):
-        return cast("Opener", importlib.import_module(SPARK)).opened(path)
     kind = path.suffix.lower()
-    if kind not in OPENED:
-        reason, advice = INSTEAD.get(kind, INSTEAD[".pb"])
-        raise NotConvertibleError(str(source), reason, advice)
+    module = _of_directory(path) or OPENED.get(kind)
+    if module is None:
+        raise NotConvertibleError(str(source), *INSTEAD[kind])
     if kind in TRUSTED and not trust_pickle:
         raise ModelRejectedError(
             f"{source} may run code when it is opened. If you trust where it came from: "
             "sqlml publish … --trust-pickle; in Python sqlml.publish(torch.export.load(path), …)."
         )
-    return cast("Opener", importlib.import_module(OPENED[kind])).opened(path)
+    return cast("Opener", importlib.import_module(module)).opened(path)
 
 
-def _is_spark(path: Path) -> bool:
-    """Whether Spark ML wrote the directory."""
-    return any(path.glob("metadata/part-*"))
+def _of_directory(path: Path) -> str | None:
+    """The module that opens a directory, by what Spark ML and TensorFlow write into theirs."""
+    if any(path.glob("metadata/part-*")):
+        return SPARK
+    return TENSORFLOW if (path / SAVED_MODEL).is_file() else None

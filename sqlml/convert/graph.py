@@ -53,8 +53,14 @@ class Graph:
         self.domains = dict(OPSETS)
         self.accepted: dict[int, tuple[Any, ...]] = {}
         """The only values that an input, by its number, may hold where a step raises on others."""
+        self.ranges: dict[int, tuple[float, float]] = {}
+        """By input: the least and the greatest number that a step does not raise on."""
         self.below: dict[int, int] = {}
         """By input: it is an index, from zero to below this."""
+        self.prepared: dict[int, tuple[str, ...]] = {}
+        """By input: how its text is changed before the graph gets it (`Input.prepared`)."""
+        self.terms: dict[int, int] = {}
+        """By input: the columns of counts that its texts become."""
 
     def fresh(self) -> str:
         """A tensor name that nothing else bears."""
@@ -373,7 +379,8 @@ _EXACT = frozenset((
     "GatherElements",
     "Greater", "GreaterOrEqual", "Identity", "IsInf", "IsNaN", "LabelEncoder", "Less",
     "LessOrEqual", "Not", "Or", "And", "Reshape", "Shape", "Slice", "Split", "Squeeze",
-    "Transpose", "Unsqueeze", "Where",
+    "TfIdfVectorizer",  # it counts, in float32: whole numbers below 2^24
+    "Tokenizer", "TopK", "Transpose", "Unsqueeze", "Where",
 ))  # fmt: skip
 
 

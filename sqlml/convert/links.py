@@ -25,15 +25,15 @@ def sigmoid(g: Graph, x: str, dtype: Width = "float64") -> str:
     return g.node("Div", one, g.node("Add", one, g.node("Exp", g.node("Neg", x))))
 
 
-def softmax(g: Graph, x: str, dtype: Width = "float64") -> str:
-    """Softmax over the columns."""
-    top = g.node("ReduceMax", x, g.const([1], "int64"), keepdims=1)
-    return _share(g, g.node("Exp", g.node("Sub", x, top)))
+def softmax(g: Graph, x: str, dtype: Width = "float64", axis: int = 1) -> str:
+    """Softmax over the columns, or along another axis."""
+    top = g.node("ReduceMax", x, g.const([axis], "int64"), keepdims=1)
+    return _share(g, g.node("Exp", g.node("Sub", x, top)), axis)
 
 
-def row_sum(g: Graph, x: str) -> str:
-    """[N, 1]: the sum of each row."""
-    return g.node("ReduceSum", x, g.const([1], "int64"), keepdims=1)
+def row_sum(g: Graph, x: str, axis: int = 1) -> str:
+    """[N, 1]: the sum of each row; or along another axis, which stays."""
+    return g.node("ReduceSum", x, g.const([axis], "int64"), keepdims=1)
 
 
 def two_columns(g: Graph, second: str, dtype: Width = "float64") -> str:
@@ -41,8 +41,8 @@ def two_columns(g: Graph, second: str, dtype: Width = "float64") -> str:
     return g.concat([g.node("Sub", g.const([1], dtype), second), second])
 
 
-def _share(g: Graph, x: str) -> str:
-    return g.node("Div", x, row_sum(g, x))
+def _share(g: Graph, x: str, axis: int = 1) -> str:
+    return g.node("Div", x, row_sum(g, x, axis))
 
 
 def _sigmoid_share(g: Graph, x: str, dtype: Width) -> str:

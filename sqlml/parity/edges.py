@@ -35,6 +35,21 @@ MOST_CATEGORIES = 2_000
 
 UNSEEN_TEXTS = ("", " ", "nan", "None", "NULL", "sqlml: unseen", "x" * 300, "\N{SEEDLING}")
 
+BETWEEN = ("", "-", "_", "'", ".", "\t", "\n", "  ", "\u00a0", "\u200b", "\u3000", "\x1c", "\0")
+"""What may stand between words: which of these part them is told by nobody but the original."""
+
+WRITTEN = (
+    "\u0130STANBUL I\u0131",  # a lower case of two characters
+    "\u039f\u0394\u039f\u03a3 \u03a3 \u03a3\u0391",  # a sigma that ends a word, and others
+    "STRA\u1e9eE stra\u00dfe",
+    "CAFE\u0301 CAF\u00c9 na\u00efve \ufb01ne \u2460 \u00b2 \u216b",
+    "\u0661\u0662 1\u066b5 1e5 a1 _a_ a__b",
+    "\u6771\u4eac\u90fd \u3068\u3046 \ud55c\uad6d\uc5b4 \u0e44\u0e17\u0e22",
+    "\u0939\u093f\u0928\u094d\u0926\u0940 \u05e9\u05b8\u05c1 \u0645\u064e",  # marks within words
+    "\U0001f600a\U0001f469\u200d\U0001f469b \U00010400\U00010428",
+    "a b c, x.y; don't (2) $5 #tag @me",
+)
+
 DENORMALS = (5e-324, -1e-310, 1e-40, -1e-45)
 """Of double and of float32: a runtime may take them for zero."""
 
@@ -205,6 +220,8 @@ class Edges:
 
     def _strange(self, index: int, known: set[Any]) -> Iterable[Any]:
         kind = self.element(index)
+        if index in self.facts.texts:
+            return (*UNSEEN_TEXTS, *self._sentences(index))
         if kind == "STRING":
             return UNSEEN_TEXTS
         if kind == "BOOLEAN":
@@ -221,6 +238,18 @@ class Edges:
         gaps = (v for v in range(int(low), int(min(high, low + 10_000))) if v not in known)
         values = (0, -1, low - 1, high + 1, next(gaps, high + 2))
         return tuple(dict.fromkeys(v for v in values if self._holds(index, v)))
+
+    def _sentences(self, index: int) -> list[str]:
+        """The sample's texts in other letters and with other characters between the words."""
+        column = self.sample.frame[self.inputs[index].name]
+        texts = [str(column.iloc[i]) for i in self.bases(index)]
+        words = [word for text in texts for word in text.split()] or ["word"]
+        return [
+            *(change(text) for text in texts for change in (str.upper, str.title, str.swapcase)),
+            *(between.join(words[:40]) for between in BETWEEN),
+            " ".join(words * 50),
+            *WRITTEN,
+        ]
 
     def _zeros(self, index: int) -> Iterator[Group]:
         kind = self.element(index)

@@ -54,8 +54,8 @@ def limited(inputs: Sequence[Input], edges: Edges, original: Original) -> list[I
     """The inputs, with `largest` and `smallest` where the original refuses numbers beyond.
 
     Only where numbers reach the graph as floats. A number that overflows on its way to a float32
-    arrives there as an infinity. Limits of several inputs are such that the original takes all of
-    them in one row.
+    arrives there as an infinity. Limits that an input has already are its ends. Those of several
+    inputs are such that the original takes all of them in one row.
     """
     asked = [i for i, field in enumerate(inputs) if _is_asked(field)]
     probes = {i: _probes(edges, i) for i in asked}
@@ -84,11 +84,15 @@ def _is_asked(field: Input) -> bool:
 def _ends(edges: Edges, index: int) -> tuple[Number, Number]:
     """The least and the greatest number that the input and the graph's tensor can have."""
     field = edges.inputs[index]
+    own = field.smallest, field.largest
     if field.type in types.INTEGERS:
-        return edges.limits(index)
+        whole = edges.limits(index)
+        least, most = (w if o is None else int(o) for w, o in zip(whole, own, strict=True))
+        return max(least, whole[0]), min(most, whole[1])
     single = (field.type, field.wire) != ("DOUBLE", "DOUBLE")
     end = float(np.finfo(np.float32 if single else np.float64).max)
-    return -end, end
+    low, high = own
+    return -end if low is None else max(-end, low), end if high is None else min(end, high)
 
 
 def _probes(edges: Edges, index: int) -> list[Number]:
@@ -183,8 +187,8 @@ def _together(
         low, high = _ends(edges, i)
         found[i] = dataclasses.replace(
             found[i],
-            smallest=smallest if smallest > low else None,
-            largest=largest if largest < high else None,
+            smallest=smallest if smallest > low else found[i].smallest,
+            largest=largest if largest < high else found[i].largest,
         )
     return found
 

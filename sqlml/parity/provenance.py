@@ -83,6 +83,8 @@ class Facts:
     """By input: constants of comparisons and limits outside of tree operators."""
     keys: dict[int, set[Any]] = field(default_factory=dict)
     """By input: the constants that encoders know."""
+    texts: set[int] = field(default_factory=set)
+    """Inputs that are taken apart into words or characters."""
 
 
 def facts_of(model: onnx.ModelProto) -> Facts:
@@ -345,6 +347,10 @@ def _record_keys(facts: Facts, columns: Columns, keys: Sequence[Any]) -> None:
             known.update(k for k in texts if k != MISSING_STRING and k == k)
 
 
+def _tokens(reader: _Reader, node: onnx.NodeProto) -> None:
+    reader.facts.texts |= {c.input for c in reader.of(node.input[0]) or () if c is not None}
+
+
 def _trees(reader: _Reader, node: onnx.NodeProto) -> None:
     facts = _attributes(node)
     columns = reader.of(node.input[0]) or ()
@@ -426,5 +432,6 @@ _RULES: dict[str, _Rule] = {
     "Scaler": _scaler,
     "Slice": _slice,
     "Split": _split,
+    "Tokenizer": _tokens,
     "Where": _where,
 }

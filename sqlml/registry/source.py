@@ -40,12 +40,13 @@ FLAVORS = {
     "statsmodels": None,
     "pytorch": None,
 }
-# The others: what names the file in their description. It is opened as any file of a model.
+# The others: what names the file or directory in their description, the first that is there. It
+# is opened as any file of a model.
 FILES = {
-    "onnx": "data",
-    "keras": "data",
-    "tensorflow": "data",
-    "spark": "model_data",
+    "onnx": ("data",),
+    "keras": ("data",),
+    "tensorflow": ("data", "saved_model_dir"),
+    "spark": ("model_data",),
 }
 
 _SOURCE = re.compile(r"(runs|models):/[A-Za-z0-9_][A-Za-z0-9_.@ \-]*(/[A-Za-z0-9_.@ \-]+)*")
@@ -82,7 +83,8 @@ def open_source(source: str, *, trust_pickle: bool = False) -> Any:
             "Publish from Python: sqlml.publish(model, …).",
         )
     if flavor in FILES:
-        return _file(source, str(found[flavor].get(FILES[flavor])))
+        named = (found[flavor].get(key) for key in FILES[flavor])
+        return _file(source, str(next((name for name in named if name), None)))
     if not (trust_pickle or _native(flavor, found[flavor])):
         raise ModelRejectedError(
             f"{source} is pickled, and opening it runs the code inside. If you trust where "
@@ -167,12 +169,12 @@ def _opened(source: str, flavor: str) -> Any:
 
 
 def _file(source: str, name: str) -> Path:
-    """The model itself among the artifacts: a file, or the one file `model.…` of a directory."""
+    """The model itself among the artifacts: what is named, or the one `model`, `model.…` in it."""
     from mlflow.artifacts import download_artifacts
 
     directory = Path(asked(lambda _: download_artifacts(source), patience=None)).resolve()
     path = (directory / name).resolve()
-    inside = sorted(path.glob("model.*"))
+    inside = sorted(each for each in path.glob("model*") if each.stem == "model")
     if len(inside) == 1:
         (path,) = inside
     if not path.is_relative_to(directory) or not path.exists():

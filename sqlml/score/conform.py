@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from sqlml import types
 from sqlml.errors import InputTypeError, quoted
+from sqlml.score.texts import prepared
 from sqlml.signature import MISSING_STRING
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def conform(column: pa.Array, field: Input) -> tuple[Vector, Vector | None]:
         values = (column.fill_null(fill) if column.null_count else column).to_numpy(
             zero_copy_only=False
         )
+        values = prepared(values, field.prepared)
     if field.categories is not None:
         # To a hash -0.0 is not 0.0; a sum with 0.0 is never -0.0.
         sought = pc.add(column, pa.scalar(0.0, column.type)) if is_float else column

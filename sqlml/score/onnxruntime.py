@@ -52,16 +52,40 @@ def session(onnx: bytes) -> Any:
         raise ModelRejectedError(f"ONNX Runtime cannot load the model: {error}") from error
 
 
+# A text is a row of counts, most of them zero, and its characters or words a row of strings.
+# So many numbers, or characters, at once are 16 MB of floats and 128 MB of short strings.
+_MOST_NUMBERS = 2**22
+_MOST_ROWS = 512
+
+
+def _rows_at_once(terms: int, tensors: Sequence[Vector]) -> int:
+    """How many rows of texts are taken apart at once, a multiple of `ROW_BLOCK`."""
+    texts = [t for t in tensors if t.dtype == object]
+    longest = max((len(text) for t in texts for text in t.ravel()), default=1)
+    rows = min(_MOST_ROWS, _MOST_NUMBERS // max(terms, longest))
+    return max(ROW_BLOCK, rows // ROW_BLOCK * ROW_BLOCK)
+
+
 class Graph:
     """An InferenceSession as every row is scored in it."""
 
-    def __init__(self, onnx: bytes, outputs: Sequence[str]) -> None:
+    def __init__(self, onnx: bytes, outputs: Sequence[str], terms: int = 0) -> None:
+        """`terms`: the most columns of counts that a text becomes; 0 where none is taken apart."""
         self._session = session(onnx)
         self._inputs = [i.name for i in self._session.get_inputs()]
         self._outputs = list(outputs)
+        self._terms = terms
 
     def run(self, tensors: Sequence[Vector]) -> Sequence[Vector]:
         """The outputs for N >= 1 rows; `tensors` are the inputs in the graph's order."""
+        if not self._terms:
+            return self._run(tensors)
+        size = _rows_at_once(self._terms, tensors)
+        starts = range(0, len(tensors[0]), size)
+        parts = [self._run([t[i : i + size] for t in tensors]) for i in starts]
+        return [np.concatenate(outs) for outs in zip(*parts, strict=True)]
+
+    def _run(self, tensors: Sequence[Vector]) -> Sequence[Vector]:
         rows = len(tensors[0])
         padding = -rows % ROW_BLOCK
         feed = {}
@@ -75,7 +99,8 @@ class Engine(Graph):
     """The model's whole graph."""
 
     def __init__(self, model: ScoringModel, program: bytes) -> None:
-        super().__init__(program, [t.name for t in model.tensors])
+        terms = max((i.terms for i in model.signature.inputs), default=0)
+        super().__init__(program, [t.name for t in model.tensors], terms)
 
     def run(self, columns: Sequence[Vector]) -> Sequence[Vector]:
         return super().run([as_matrix(column) for column in columns])

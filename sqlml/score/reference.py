@@ -5,6 +5,7 @@ No query is scored with it; `parity` asks it about the rows on which two scores 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ class Engine:
     def __init__(self, model: ScoringModel, program: bytes) -> None:
         from onnx.reference import ReferenceEvaluator
 
-        self._evaluator = ReferenceEvaluator(program)
+        self._evaluator = ReferenceEvaluator(program, new_ops=[_tokenizer()])
         self._outputs = [t.name for t in model.tensors]
 
     def run(self, columns: Sequence[Vector]) -> Sequence[Vector]:
@@ -33,3 +34,20 @@ class Engine:
             for name, c in zip(names, columns, strict=True)
         }
         return [np.asarray(out) for out in self._evaluator.run(self._outputs, feed)]
+
+
+def _tokenizer() -> Any:
+    """ONNX Runtime's Tokenizer, as far as `convert.texts` uses it."""
+    from onnx.reference.op_run import OpRun
+
+    class Tokenizer(OpRun):  # type: ignore[misc, unused-ignore]
+        op_domain = "com.microsoft"
+
+        def _run(self, texts: Vector, **options: Any) -> tuple[Vector]:
+            pattern = options.get("tokenexp")
+            found = [re.findall(pattern, t) if pattern else list(t) for t in texts.tolist()]
+            longest = max(map(len, found), default=0)
+            padded = [[*row, *[""] * (longest - len(row))] for row in found]
+            return (np.array(padded, dtype=object).reshape(len(texts), longest),)
+
+    return Tokenizer

@@ -13,7 +13,7 @@ import pytest
 import sqlml
 from sqlml.convert import is_file, opened
 from sqlml.convert.keras.file import opened as opened_keras
-from sqlml.errors import ModelRejectedError, NotConvertibleError
+from sqlml.errors import DependencyMissingError, ModelRejectedError, NotConvertibleError
 from sqlml.publish import open_source
 
 ROWS = pd.DataFrame({"a": [0.5, 2.0, -1.0], "b": [1.0, -3.0, 0.25]})
@@ -110,8 +110,15 @@ def test_other_files_are_refused_with_what_to_do(tmp_path, name, advice):
 def test_a_saved_model_is_told_from_a_directory(tmp_path):
     assert not is_file(tmp_path)
     (tmp_path / "saved_model.pb").touch()
-    with pytest.raises(NotConvertibleError, match=r"model\.keras"):
-        opened(str(tmp_path))
+    assert is_file(tmp_path)
+    with pytest.raises(NotConvertibleError, match="Give the directory"):
+        opened(tmp_path / "saved_model.pb")
+
+
+def test_a_saved_model_needs_tensorflow_which_is_said_with_the_command(tmp_path):
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(DependencyMissingError, match=r"pip install 'sqlml\[tensorflow\]'"):
+        opened(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["model.keras", "model.pt2"])

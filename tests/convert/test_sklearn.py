@@ -557,10 +557,11 @@ def test_a_booster_may_be_the_last_step(framework, sparse):
 # ---- refusals ---------------------------------------------------------------------------
 
 
-def _text():
-    return compose.ColumnTransformer(
-        [("t", feature_extraction.text.TfidfVectorizer(token_pattern=r"\w+"), "home.dest")]
-    )
+def _text(**options):
+    """Words of a column of texts, in front of a classifier."""
+    vectorizer = feature_extraction.text.TfidfVectorizer(**options)
+    columns = compose.ColumnTransformer([("t", vectorizer, "home.dest")])
+    return pipeline.make_pipeline(columns, logistic())
 
 
 WHOLE = X[["c`d"]].astype("int8")
@@ -578,7 +579,12 @@ REFUSALS = [
         )
     ),
     (preprocessing.StandardScaler(), X[NUMBERS], "StandardScaler", "no predict method"),
-    (pipeline.make_pipeline(_text(), logistic()), X, "TfidfVectorizer", "lower case"),
+    (_text(token_pattern=r"(?<!9)\w+"), X, "TfidfVectorizer", "no certain form"),
+    (_text(token_pattern=r"\w*"), X, "TfidfVectorizer", "no certain form"),
+    (_text(token_pattern=r"[\w']+"), X, "TfidfVectorizer", "no certain form"),
+    (_text(tokenizer=str.split, token_pattern=None), X, "TfidfVectorizer", "Python code"),
+    (_text(preprocessor=str.upper), X, "TfidfVectorizer", "Python code"),
+    (_text(dtype=np.float32), X, "TfidfVectorizer", "float32"),
     (
         pipeline.make_pipeline(preprocessing.FunctionTransformer(lambda x: x), logistic()),
         X[NUMBERS],

@@ -1,7 +1,8 @@
-"""Trains and publishes Keras models on TensorFlow; run by the interpreter that has it.
+"""Trains and publishes TensorFlow's models; run by the interpreter that has it.
 
-`python models.py DIRECTORY` leaves there, of each model, the rows to score with TensorFlow's own
-answers, and of what was refused the message. The registry is the one of the environment.
+`python -m tests.tensorflow.models DIRECTORY` leaves there, of each model, the rows to score with
+TensorFlow's own answers, and of what was refused the message. The registry is the one of the
+environment.
 """
 
 from __future__ import annotations
@@ -198,10 +199,24 @@ def answers(model: Any, rows: pd.DataFrame) -> list[list[float] | None]:
     return [one(row) for row in rows.to_dict("records")]
 
 
+def leave(directory: Path, name: str, rows: pd.DataFrame, expected: list[Any]) -> None:
+    """Rows and answers, for the environment without TensorFlow."""
+    table = {
+        n: pa.array(rows[n], type=pa.list_(pa.int64()) if n == "history" else None,
+                    from_pandas=False)
+        for n in rows
+    }  # fmt: skip
+    table["expected"] = pa.array(expected, type=pa.list_(pa.float64()), from_pandas=False)
+    table["row"] = pa.array(range(len(rows)))
+    pq.write_table(pa.table(table), directory / f"{name}.parquet")
+
+
 def main(directory: Path) -> None:
     import keras
+    import tensorflow as tf
 
     import sqlml
+    from tests.tensorflow import saved_models
 
     refused = {}
     for name, model in {**PUBLISHED, **REFUSED}.items():
@@ -217,20 +232,21 @@ def main(directory: Path) -> None:
             refused[name] = str(error)
             continue
         rows = awkward(model.names)
-        expected = answers(made, rows)
-        table = {
-            n: pa.array(rows[n], type=pa.list_(pa.int64()) if n == "history" else None,
-                        from_pandas=False)
-            for n in rows
-        }  # fmt: skip
-        table["expected"] = pa.array(expected, type=pa.list_(pa.float64()), from_pandas=False)
-        table["row"] = pa.array(range(len(rows)))
-        pq.write_table(pa.table(table), directory / f"{name}.parquet")
-    keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).export(directory / "exported")
-    try:
-        sqlml.publish(directory / "exported", "tensorflow_exported", sample=columns()[["age"]])
-    except sqlml.errors.SqlmlError as error:
-        refused["exported"] = str(error)
+        leave(directory, name, rows, answers(made, rows))
+    for name, saved in {**saved_models.PUBLISHED, **saved_models.REFUSED}.items():
+        keras.utils.set_random_seed(3)
+        path = directory / name
+        made = saved.write(tf, path)
+        try:
+            sqlml.publish(
+                saved.opened(path, made), f"tensorflow_{name}", sample=columns()[saved.names],
+                labels=saved.labels,
+            )  # fmt: skip
+        except sqlml.errors.SqlmlError as error:
+            refused[name] = str(error)
+            continue
+        rows = awkward(saved.names)
+        leave(directory, name, rows, saved_models.answers(saved, path, rows))
     (directory / "refused.json").write_text(json.dumps(refused))
 
 

@@ -12,6 +12,7 @@ from .onnx_models import ONNX
 from .refused import REFUSED as OTHERS_REFUSED
 from .sklearn_estimators import ESTIMATORS
 from .sklearn_pipelines import PIPELINES
+from .sklearn_texts import TEXTS
 from .sklearn_trees import COMBINED, TREES
 from .spark_ml import SPARK_ML, SPARK_ML_REFUSED
 from .statsmodels_results import STATSMODELS, STATSMODELS_REFUSED
@@ -22,6 +23,7 @@ ZOO: tuple[Case, ...] = (
     *TREES,
     *COMBINED,
     *PIPELINES,
+    *TEXTS,
     *XGBOOST,
     *LIGHTGBM,
     *CATBOOST,

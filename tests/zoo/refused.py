@@ -13,7 +13,7 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
@@ -81,16 +81,33 @@ REFUSED = (
         why="failed when scored",
     ),
     Case(
-        "sklearn-tfidf",
+        "sklearn-hashed-text",
         trained(
             lambda: make_pipeline(
-                ColumnTransformer([("words", TfidfVectorizer(), "text")], remainder="passthrough"),
+                ColumnTransformer([("words", HashingVectorizer(), "text")], remainder="drop"),
                 LogisticRegression(max_iter=500),
             ),
             data.reviews,
             data.yes_no,
         ),
-        why="lower case and tokens of Python and of ONNX Runtime differ",
+        why="a million columns, which are a dense row in ONNX",
+    ),
+    Case(
+        "sklearn-text-of-two-forms",
+        trained(
+            lambda: make_pipeline(
+                ColumnTransformer(
+                    [
+                        ("lower", TfidfVectorizer(), "text"),
+                        ("as written", TfidfVectorizer(lowercase=False), "text"),
+                    ]
+                ),
+                LogisticRegression(max_iter=500),
+            ),
+            data.reviews,
+            data.yes_no,
+        ),
+        why="an input is prepared in one way",
     ),
     Case(
         "sklearn-neighbours-by-distance",

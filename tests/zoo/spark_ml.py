@@ -152,6 +152,8 @@ def asked(types: dict[str, pa.DataType], labels: tuple[Any, ...], prediction: st
             if shares is not None:
                 same &= np.equal(shares, others).all(axis=1)
             said[~same] = None
+        if shares is not None:
+            shares = np.where(np.equal(said, None)[:, None], None, shares)
         return Answer(said, labels, shares)
 
     return ask
@@ -408,6 +410,14 @@ TREES = (
         rows=gaps,
         inputs=("plan", "country", *NUMERIC, "active"),
         **YES_NO,
+    ),
+    case(
+        "tree-label-alone",
+        lambda: [indexed(), vector(["plan #"]), TREE(maxDepth=1, probabilityCol="")],
+        data.customers,
+        inputs=("plan",),
+        why="its category was taken for one that no result depends on",
+        **THREE,
     ),
     case(
         "forest-thresholds",

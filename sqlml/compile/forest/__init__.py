@@ -45,6 +45,9 @@ def program(model: ScoringModel) -> bytes:
     cut = Cut(onnx.load_from_string(model.onnx))
     if not cut.ensembles:
         raise NotCompilableError("The graph has no tree ensemble: nothing for the tree kernel.")
+    if any(field.terms for field in model.signature.inputs):
+        # What stands before the trees is computed for a whole batch, and a text is a wide row.
+        raise NotCompilableError("The graph takes texts apart: nothing for the tree kernel.")
     packer = _Packer()
     columns: dict[Column, int] = {}
     ensembles = [

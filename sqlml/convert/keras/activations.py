@@ -34,18 +34,12 @@ def activated(b: Building, activation: Any, x: str, rank: int = 2) -> str:
 
 def softmax_of(b: Building, x: str, rank: int) -> str:
     """Softmax over the last axis."""
-    if rank == 2:
-        return softmax(b.g, x, "float32")
-    top = b.g.node("ReduceMax", x, b.ints(-1), keepdims=1)
-    shares = b.g.node("Exp", b.g.node("Sub", x, top))
-    return b.g.node("Div", shares, sum_of(b, shares, rank))
+    return softmax(b.g, x, "float32", rank - 1)
 
 
 def sum_of(b: Building, x: str, rank: int) -> str:
     """Over the last axis, which stays."""
-    if rank == 2:
-        return row_sum(b.g, x)
-    return b.g.node("ReduceSum", x, b.ints(-1), keepdims=1)
+    return row_sum(b.g, x, rank - 1)
 
 
 def _unary(op: str, **attributes: Any) -> Callable[[Building, str], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,23 @@ from sqlml.errors import NotConvertibleError, SampleError, listed
 from sqlml.types import INTEGERS, element_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlml.sample import Column
 
 _WRAP = "Let its inputs have the names of the columns, or take all columns as one."
 
 
-ELEMENTS = {"float32": int(FLOAT), "int64": int(INT64), "int32": int(INT64), "string": int(STRING)}
+ELEMENTS = {
+    "float32": int(FLOAT),
+    "float64": int(DOUBLE),
+    "int64": int(INT64),
+    "int32": int(INT64),
+    "string": int(STRING),
+}
 """By the type of an input: that of the graph's tensor."""
+TYPES = ("float32", "int64", "int32", "string")
+"""Those of Keras' inputs; its layers compute in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +38,10 @@ class Given:
 
     name: str
     tensor: Any
+    """What has a `dtype` and a `shape`, the first axis of which is that of the rows."""
     columns: tuple[int, ...]
     element: int
-    """STRING, INT64 or FLOAT."""
+    """STRING, INT64, FLOAT or DOUBLE."""
 
 
 def inputs_of(model: Any, columns: Sequence[Column]) -> list[Given]:
@@ -45,13 +55,22 @@ def inputs_of(model: Any, columns: Sequence[Column]) -> list[Given]:
             "it is not a functional or sequential model with one output.",
             "Build it with keras.Model(inputs, output), one output for one published model.",
         )
-    given = named(model)
+    return bound(type(model).__name__, named(model), columns, TYPES)
+
+
+def bound(
+    kind: str, given: Mapping[str, Any], columns: Sequence[Column], types: Sequence[str]
+) -> list[Given]:
+    """Named inputs of some types, and which columns are which. `kind`: the model, in messages.
+
+    Raises `NotConvertibleError` where they are not to be told.
+    """
     for name, tensor in given.items():
-        if str(tensor.dtype) not in ELEMENTS:
+        if str(tensor.dtype) not in types:
             raise NotConvertibleError(
                 f"Input {name}",
                 f"it is {tensor.dtype}.",
-                f"Let it be one of {listed([*ELEMENTS])}.",
+                f"Let it be one of {listed([*types])}.",
             )
         if None in tensor.shape[1:]:
             raise NotConvertibleError(
@@ -59,19 +78,34 @@ def inputs_of(model: Any, columns: Sequence[Column]) -> list[Given]:
             )
     if len(given) == 1:
         ((name, tensor),) = given.items()
-        return [Given(name, tensor, tuple(range(len(columns))), element_of_tensor(tensor))]
+        only = Given(name, tensor, tuple(range(len(columns))), element_of_tensor(tensor))
+        return _of_that_width([only], columns)
     places = {column.name: i for i, column in enumerate(columns)}
     if sorted(given) != sorted(places):
         raise NotConvertibleError(
-            type(model).__name__,
+            kind,
             f"its inputs are {listed([*given])}, and the columns of the sample "
             f"{listed([*places])}.",
             _WRAP,
         )
-    return [
+    several = [
         Given(name, tensor, (places[name],), element_of_tensor(tensor))
         for name, tensor in given.items()
     ]
+    return _of_that_width(several, columns)
+
+
+def _of_that_width(inputs: list[Given], columns: Sequence[Column]) -> list[Given]:
+    for given in inputs:
+        takes = math.prod(int(n) for n in given.tensor.shape[1:])
+        found = sum(columns[i].width or 1 for i in given.columns)
+        if takes != found:
+            raise NotConvertibleError(
+                f"Input {given.name}",
+                f"it takes {takes} numbers a row, and the sample has {found}: "
+                f"{listed([columns[i].name for i in given.columns])}.",
+            )
+    return inputs
 
 
 def named(model: Any) -> dict[str, Any]:
@@ -83,7 +117,7 @@ def named(model: Any) -> dict[str, Any]:
 
 
 def element_of_tensor(tensor: Any) -> int:
-    """STRING, INT64 or FLOAT."""
+    """STRING, INT64, FLOAT or DOUBLE."""
     return ELEMENTS[str(tensor.dtype)]
 
 
@@ -141,5 +175,5 @@ def shaped(table: Any, tensor: Any, entries: int | None) -> Any:
         raise ValueError("whole numbers are expected")
     if entries is not None and not ((table >= 0) & (table < entries)).all():
         raise ValueError(f"indices from 0 to {entries - 1} are expected")
-    kind = {STRING: object, INT64: np.int64, FLOAT: np.float32}[element]
+    kind = {STRING: object, INT64: np.int64, FLOAT: np.float32, DOUBLE: np.float64}[element]
     return table.astype(kind).reshape(-1, *(int(n) for n in tensor.shape[1:]))

@@ -20,6 +20,7 @@ from sqlml.convert.sklearn import automl
 from sqlml.convert.sklearn.frame import Part, Result, Table, classified, name_of
 from sqlml.convert.sklearn.steps import predict, transform
 from sqlml.convert.sklearn.trial import Trial
+from sqlml.convert.texts import check_prepared
 from sqlml.errors import DependencyMissingError, NotConvertibleError
 from sqlml.model import ScoringModel, Tensor, label_type, outputs_of
 from sqlml.signature import Input, Signature
@@ -51,6 +52,7 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
     result = predict(g, model, _table(g, sample))
     labels = tuple(_plain(c) for c in result.classes)
     tensors = _outputs(g, model, result, labels)
+    check_prepared(g, name_of(model))
     made = g.finish()
     signature = Signature(
         tuple(_input(g, i, c) for i, c in enumerate(sample.columns)),
@@ -121,6 +123,8 @@ def _input(g: Graph, index: int, column: Column) -> Input:
         type=column.type,
         wire=wire_of(g.inputs[f"in{index}"]),
         categories=None if known is None else tuple(_plain(k, column.type) for k in known),
+        prepared=g.prepared.get(index, ()),
+        terms=g.terms.get(index, 0),
     )
 
 

@@ -130,7 +130,8 @@ def apply_function(g: Graph, step: Any, func: Any, kw_args: Any, table: Table) -
     kind = table.kind
     matrix = g.cast(table.matrix(g, step), DOUBLE)
     result = g.cast(UFUNCS[name](g, matrix), ELEMENT[kind])
-    return dataclasses.replace(dense(result, table.width, kind), names=table.names)
+    made = dense(result, table.width, kind)
+    return dataclasses.replace(made, names=table.names, sparse=table.sparse)
 
 
 def _transformed_target(g: Graph, step: Any, table: Table) -> Result:

@@ -26,13 +26,12 @@ if TYPE_CHECKING:
 _TRY_OTHER = "Replace this step by one that is converted, or compute it in SQL before PREDICT."
 
 # Measured wrong with skl2onnx 1.20 and scikit-learn 1.9, or wrong by design.
-_TEXT = "its lower case and its tokens differ between Python and ONNX Runtime, by locale."
 REFUSED = {
     "RadiusNeighborsClassifier": "a row without neighbours is an outlier there, an error here.",
     "RadiusNeighborsRegressor": "a row without neighbours has no answer.",
     "RandomTreesEmbedding": "skl2onnx's form of it cannot give a sparse matrix.",
     "CategoricalNB": "a category that was not in the training data is an error there.",
-    **dict.fromkeys(("CountVectorizer", "TfidfVectorizer", "HashingVectorizer"), _TEXT),
+    "HashingVectorizer": "it has no vocabulary, and a million columns: use TfidfVectorizer.",
 }
 
 # What the graph must not hold: deprecated in ai.onnx.ml 5, which onnxruntime enforces.

@@ -1,0 +1,82 @@
+"""TensorFlow's SavedModels → ONNX: one signature's graph, followed operation by operation.
+
+A signature takes tensors by name, as Keras models do: one gets all columns side by side, or the one
+column that holds arrays; of several each must have the name of a column. It gives one tensor of
+numbers, [N] or [N, K]; see `network` for what it means. What the graph does without the rows is
+done by TensorFlow itself; what an operation does with them is said in `operators`; any other is
+refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlml.convert.tensorflow.signature import is_saved_model, is_signature
+from sqlml.errors import NotConvertibleError
+
+if TYPE_CHECKING:
+    from sqlml.convert import Answer
+    from sqlml.model import ScoringModel
+    from sqlml.sample import Sample
+
+
+def recognises(model: object) -> bool:
+    """A loaded SavedModel, or one of its signatures."""
+    return is_saved_model(model) or is_signature(model)
+
+
+def convert(model: Any, sample: Sample) -> ScoringModel:
+    """A SavedModel as a ScoringModel that computes in its own floating type.
+
+    `model`: what `tf.saved_model.load` gives, one of its signatures, or `Labelled`. Raises
+    `NotConvertibleError`, which names the operation and the reason, and `SampleError` for columns
+    that are not the signature's inputs.
+    """
+    import tensorflow as tf
+
+    from sqlml.convert.graph import INT32, Graph
+    from sqlml.convert.keras.inputs import bound, column_input, joined
+    from sqlml.convert.links import ELEMENT
+    from sqlml.convert.network import scoring_model, unlabelled
+    from sqlml.convert.tensorflow.running import run
+    from sqlml.convert.tensorflow.signature import NAME, TYPES, check_output, function_of, taken
+    from sqlml.convert.tensorflow.walk import followed
+
+    model, labels = unlabelled(model)
+    function = function_of(model)
+    check_output(function)
+    specs = taken(function)
+    inputs = bound(NAME, specs, sample.columns, TYPES)
+    g = Graph()
+    columns = [column_input(g, i, column, inputs) for i, column in enumerate(sample.columns)]
+    tensors = {given.name: joined(g, given, columns) for given in inputs}
+    for name, spec in specs.items():
+        if spec.dtype == "int32":
+            tensors[name] = g.cast(tensors[name], INT32)
+    result, width = followed(
+        g, function, specs, {given.name: (tensors[given.name], given.columns) for given in inputs}
+    )
+    shown = run(model, sample.container(sample.frame))
+    if shown.ndim not in (1, 2) or len(shown) != len(sample):
+        numbers = "x".join(map(str, shown.shape[1:]))
+        raise NotConvertibleError(NAME, f"it gives {numbers} numbers a row.")
+    name = result.name if result.dtype == width else g.cast(result.name, ELEMENT[width])
+    metadata = {
+        "framework": "tensorflow",
+        "estimator": NAME,
+        "versions": {"tensorflow": tf.__version__},
+    }
+    return scoring_model(g, sample, name, shown, labels, width, metadata)
+
+
+def answer(model: Any, rows: Any) -> Answer:
+    """What the signature itself gives.
+
+    Raises `ValueError` for an index beyond an embedding, where TensorFlow's answer depends on the
+    device.
+    """
+    from sqlml.convert.network import answer_of, unlabelled
+    from sqlml.convert.tensorflow.running import run
+
+    model, labels = unlabelled(model)
+    return answer_of(run(model, rows), labels)

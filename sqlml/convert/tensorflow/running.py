@@ -1,0 +1,73 @@
+"""TensorFlow asked about an author's rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from sqlml.convert.graph import Graph
+from sqlml.convert.keras.inputs import shaped, table_of
+from sqlml.convert.tensorflow.signature import function_of, taken
+from sqlml.convert.tensorflow.values import ELEMENTS
+from sqlml.convert.tensorflow.walk import followed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def run(model: Any, rows: Any) -> Any:
+    """What TensorFlow itself makes of an author's rows, as a NumPy array.
+
+    Raises `ValueError` for an index that is beyond what it is the index of, and where one gets
+    NaN or a number by how TensorFlow optimises the graph: a Relu of NaN is NaN, and is zero where
+    it is fused with the product before it.
+    """
+    import tensorflow as tf
+
+    function = function_of(model)
+    specs, entries = taken(function), entries_of(function)
+    by_name = {str(label): label for label in getattr(rows, "columns", ())}
+    feed = {}
+    for name, spec in specs.items():
+        if len(specs) > 1:
+            table = table_of(rows[[by_name[name]]])
+        else:
+            table = rows if isinstance(rows, np.ndarray) else table_of(rows)
+        values = shaped(table, spec, entries.get(name))
+        feed[name] = tf.constant(values.astype(spec.dtype) if spec.dtype == "int32" else values)
+    plain, usual = (_asked(function, feed, optimised) for optimised in (False, True))
+    if (np.isnan(plain) != np.isnan(usual)).any():
+        raise ValueError("TensorFlow gives NaN or a number, by how it optimises the graph")
+    return usual
+
+
+def _asked(function: Any, feed: Mapping[str, Any], optimised: bool) -> Any:
+    import tensorflow as tf
+
+    options = tf.config.optimizer
+    before = bool(options.get_experimental_options().get("disable_meta_optimizer", False))
+    options.set_experimental_options({"disable_meta_optimizer": before or not optimised})
+    try:
+        (result,) = function(**feed).values()
+        return result.numpy()
+    finally:
+        options.set_experimental_options({"disable_meta_optimizer": before})
+
+
+def entries_of(function: Any) -> dict[str, int]:
+    """By input, how many entries it may be an index of; other inputs are not there."""
+    if function not in _entries:
+        g, specs = Graph(), taken(function)
+        inputs = {
+            name: (g.input(f"in{i}", ELEMENTS[spec.dtype]), (i,))
+            for i, (name, spec) in enumerate(specs.items())
+        }
+        followed(g, function, specs, inputs)
+        names = list(specs)
+        _entries[function] = {names[i]: entries for i, entries in g.below.items()}
+    return _entries[function]
+
+
+_entries: WeakKeyDictionary[Any, dict[str, int]] = WeakKeyDictionary()
