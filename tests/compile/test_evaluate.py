@@ -116,3 +116,14 @@ def test_rows_come_in_blocks_and_arrays_keep_their_order() -> None:
     assert found[5_000].as_py() is None
     assert found.null_count == 1
     assert len(evaluate(formula, [pa.nulls(0), pa.array([], pa.float64())])) == 0
+
+
+def test_tables_of_one_number_meet_in_nan() -> None:
+    """Two NaN are two keys of a dictionary; a sum of tables has one."""
+    arena = Arena()
+    x = arena.input(0, "float64")
+    tables = [{float("nan"): 1.0, 1.0: 2.0}, {float("nan"): 10.0, 2.0: 20.0}]
+    both = arena.apply("add", *(arena.lookup(x, table, 0.0, "float64") for table in tables))
+    assert both.op == "lookup"
+    found = evaluate(formula_of(arena, {"y": both}), [pa.array([np.nan, 1.0, 2.0, 3.0])])
+    assert found.to_pylist() == [11.0, 2.0, 20.0, 0.0]
