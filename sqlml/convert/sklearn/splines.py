@@ -26,8 +26,8 @@ def _splines(g: Graph, step: Any, table: Table) -> Table:
             "Train with sparse_output=False.",
         )  # fmt: skip
     parts = []
-    for part, spline in zip(table.split(g), step.bsplines_, strict=True):
-        values = _outside(g, step, g.cast(part.tensor, DOUBLE), spline)
+    for i, (part, spline) in enumerate(zip(table.split(g), step.bsplines_, strict=True)):
+        values = _outside(g, step, g.cast(part.tensor, DOUBLE), spline, first=i == 0)
         if step.handle_missing == "zeros":
             missing = g.node("IsNaN", g.cast(part.tensor, DOUBLE))
             values = g.node("Where", missing, g.const(np.array(0.0)), values)
@@ -40,10 +40,14 @@ def _splines(g: Graph, step: Any, table: Table) -> Table:
     return Table(tuple(parts), None, bool(step.sparse_output))
 
 
-def _outside(g: Graph, step: Any, x: str, spline: Any) -> str:
+def _outside(g: Graph, step: Any, x: str, spline: Any, *, first: bool) -> str:
     """[N, functions] of an [N, 1] column, and what they are outside of the training data."""
     degree, width = spline.k, spline.c.shape[1]
-    least, most = float(spline.t[degree]), float(spline.t[-degree - 1])
+    # Of degree 1, two functions go on as lines. scikit-learn 1.9 counts them as the degree of
+    # the columns after the first one, whose lines begin a knot further inside.
+    lines = 2 if degree == 1 and step.extrapolation == "linear" else degree
+    end = degree if first else lines
+    least, most = float(spline.t[end]), float(spline.t[-end - 1])
     low, high = g.const(np.array(least)), g.const(np.array(most))
     if step.extrapolation == "periodic":
         # NumPy's remainder, which has the sign of the period, of the one in C.
@@ -52,17 +56,17 @@ def _outside(g: Graph, step: Any, x: str, spline: Any) -> str:
         below = g.node("Less", rest, g.const(np.array(0.0)))
         rest = g.node("Where", below, g.node("Add", rest, period), rest)
         turned = _basis(g, g.node("Add", rest, low), spline)
-        first = g.columns(turned, range(width), width + degree)
+        once = g.columns(turned, range(width), width + degree)
         again = g.columns(turned, range(width, width + degree), width + degree)
         nothing = g.rows_like(np.zeros(width - degree), x)
-        return g.node("Add", first, g.concat([again, nothing]))
+        return g.node("Add", once, g.concat([again, nothing]))
     if step.extrapolation in ("continue", "error"):
         return _basis(g, x, spline)
     inside = _basis(g, g.node("Min", g.node("Max", x, low), high), spline)
     if step.extrapolation == "constant":
         return inside
-    below = _line(g, x, least, spline, slice(degree + (degree == 1)))
-    above = _line(g, x, most, spline, slice(-degree - (degree == 1), None))
+    below = _line(g, x, least, spline, slice(lines))
+    above = _line(g, x, most, spline, slice(-lines, None))
     value = g.node("Where", g.node("Less", x, low), below, inside)
     return g.node("Where", g.node("Greater", x, high), above, value)
 
