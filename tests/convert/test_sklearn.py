@@ -568,6 +568,32 @@ def test_a_booster_may_be_the_last_step(framework, sparse):
     agrees(fitted(steps, model, target=target), HOLES, UNSEEN, within=within)
 
 
+NEARLY_ZERO = float(np.float32(1e-35))
+
+
+@pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
+@pytest.mark.parametrize("framework", ["xgboost", "lightgbm"])
+def test_a_number_next_to_zero_is_what_it_is_to_a_booster(framework, sparse):
+    """LightGBM leaves it out of a dense row and not of a sparse one; to XGBoost it is there."""
+    module = importlib.import_module(framework)
+    options = {"verbose": -1, "min_child_samples": 2} if framework == "lightgbm" else {}
+    model = getattr(module, {"lightgbm": "LGBM", "xgboost": "XGB"}[framework] + "Regressor")(
+        n_estimators=5, **options
+    )
+    rng = np.random.default_rng(3)
+    amount = rng.normal(size=400) * (rng.random(400) < 0.4)
+    rows = pd.DataFrame({"amount": amount, "shop": rng.choice(list("abcdefgh"), 400)})
+    steps = compose.ColumnTransformer(
+        [("shop", preprocessing.OneHotEncoder(), ["shop"])],
+        remainder="passthrough",
+        sparse_threshold=float(sparse),
+    )
+    trained = pipeline.make_pipeline(steps, model).fit(rows, np.sign(amount) * 3 + 1)
+    near = [0.0, 5e-324, 1e-46, 1e-40, NEARLY_ZERO / 2, NEARLY_ZERO, 2 * NEARLY_ZERO, 1e-30]
+    others = pd.DataFrame({"amount": [*near, *(-v for v in near)], "shop": "a"})
+    agrees(trained, rows, others, within=1e-6)
+
+
 # ---- refusals ---------------------------------------------------------------------------
 
 
