@@ -180,7 +180,7 @@ def _bins(step: Step) -> Value:
         raise step.refused(f"it works on {x.dtype}, beyond what float32 tells apart.")
     g = step.g
     limits = bounds if x.dtype in FLOATS else np.ceil(bounds)
-    one = g.node("Unsqueeze", x.name, step.ints(len(x.shape)))
+    one = g.node("Unsqueeze", step.compared(x.name, x.dtype), step.ints(len(x.shape)))
     above = g.node("Not", g.node("Less", one, g.const(limits, x.dtype)))
     count = g.node("ReduceSum", g.node("Cast", above, to=INT64), step.ints(len(x.shape)),
                    keepdims=0)  # fmt: skip
