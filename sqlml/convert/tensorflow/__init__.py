@@ -53,13 +53,13 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
     for name, spec in specs.items():
         if spec.dtype == "int32":
             tensors[name] = g.cast(tensors[name], INT32)
-    result, width = followed(
-        g, function, specs, {given.name: (tensors[given.name], given.columns) for given in inputs}
-    )
+    by_name = {given.name: (tensors[given.name], given.columns) for given in inputs}
+    found = followed(g, function, specs, by_name)
     shown = run(model, sample.container(sample.frame))
     if shown.ndim not in (1, 2) or len(shown) != len(sample):
         numbers = "x".join(map(str, shown.shape[1:]))
         raise NotConvertibleError(NAME, f"it gives {numbers} numbers a row.")
+    result, width = found.result, found.width
     name = result.name if result.dtype == width else g.cast(result.name, ELEMENT[width])
     metadata = {
         "framework": "tensorflow",
@@ -72,11 +72,14 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
 def answer(model: Any, rows: Any) -> Answer:
     """What the signature itself gives.
 
-    Raises `ValueError` for an index beyond an embedding, where TensorFlow's answer depends on the
-    device.
+    Raises `ValueError` for an index beyond an embedding, and for NaN, where TensorFlow's answer
+    depends on the device, or on how it optimises the graph.
     """
     from sqlml.convert.network import answer_of, unlabelled
-    from sqlml.convert.tensorflow.running import run
+    from sqlml.convert.tensorflow.running import check_shares, run
 
     model, labels = unlabelled(model)
-    return answer_of(run(model, rows), labels)
+    result = run(model, rows)
+    if not labels:
+        check_shares(model, result)
+    return answer_of(result, labels)

@@ -157,12 +157,17 @@ def _squared_difference(step: Step) -> Value:
     return step.made(step.g.node("Mul", difference, difference), step.broadcast(first, second))
 
 
-def _no_nan(step: Step) -> Value:
-    """X / y, and zero where y is zero."""
-    (x, first), (y, second) = step.operand(0), step.operand(1)
-    zero = step.number(0, step.dtype())
-    ratio = step.g.node("Where", step.g.node("Equal", y, zero), zero, step.g.node("Div", x, y))
-    return step.made(ratio, step.broadcast(first, second))
+def _ratio(place: int) -> How:
+    """X / y, and zero where one of them is zero."""
+
+    def made(step: Step) -> Value:
+        (x, first), (y, second) = step.operand(0), step.operand(1)
+        zero = step.number(0, step.dtype())
+        nothing = step.g.node("Equal", step.compared((x, y)[place], step.dtype()), zero)
+        ratio = step.g.node("Where", nothing, zero, step.g.node("Div", x, y))
+        return step.made(ratio, step.broadcast(first, second))
+
+    return made
 
 
 def _modulo(step: Step) -> Value:
@@ -433,7 +438,8 @@ OPERATIONS: dict[str, How] = {
     "Sub": _binary("Sub"),
     "Mul": _binary("Mul"),
     "RealDiv": _binary("Div", FLOATS),
-    "DivNoNan": _no_nan,
+    "DivNoNan": _ratio(1),
+    "Xdivy": _ratio(0),
     "Maximum": _binary("Max"),
     "Minimum": _binary("Min"),
     "Pow": _binary("Pow", FLOATS),

@@ -163,6 +163,18 @@ def _place(op: str, worst: float) -> How:
     return made
 
 
+def _cumulated(step: Step) -> Value:
+    x = step.moved()
+    axis = int(step.constant(1)) % len(x.shape)
+    if axis == x.rows or x.dtype not in _NUMBERS:
+        raise step.refused(f"it works on {x.dtype}, or over the rows.")
+    total = step.g.node(
+        "CumSum", x.name, step.g.const(np.int64(axis)),
+        exclusive=int(step.attribute("exclusive")), reverse=int(step.attribute("reverse")),
+    )  # fmt: skip
+    return step.made(total, x.shape)
+
+
 _NUMBERS = ("float32", "float64", "int32", "int64")
 
 OPERATIONS: dict[str, How] = {
@@ -178,6 +190,7 @@ OPERATIONS: dict[str, How] = {
     "Prod": _folding(_prod, FLOATS),
     "Any": _folding(_truth("ReduceMax"), ("bool",)),
     "All": _folding(_truth("ReduceMin"), ("bool",)),
+    "Cumsum": _cumulated,
     "ArgMax": _place("ArgMax", -1.0),
     "ArgMin": _place("ArgMin", 1.0),
 }

@@ -55,6 +55,8 @@ class Walk:
     """FunctionDefs by name."""
     dtypes: set[str] = field(default_factory=set)
     """Of all tensors that rows make."""
+    kinds: set[str] = field(default_factory=set)
+    """Of all operations on these."""
     _graphs: dict[str, Any] = field(default_factory=dict)
 
     def through(self, graph: Any, given: Sequence[Value]) -> list[Value]:
@@ -90,6 +92,7 @@ class Walk:
         if how is None:
             return evaluated(op, [g for g in given if isinstance(g, Known)])
         result = how(step)
+        self.kinds.add(op.type)
         results = [result] if isinstance(result, Value) else list(result)
         self.dtypes.update(value.dtype for value in results if isinstance(value, Tensor))
         return results
@@ -123,16 +126,27 @@ class Walk:
         return self._graphs[name]
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What a signature comes to in the graph."""
+
+    result: Tensor
+    width: Width
+    """The type in which it computes."""
+    kinds: frozenset[str]
+    """Of its operations."""
+
+
 def followed(
     g: Graph,
     function: Any,
     specs: Mapping[str, Spec],
     inputs: Mapping[str, tuple[str, Sequence[int]]],
-) -> tuple[Tensor, Width]:
-    """A signature's result as a tensor of the graph, and the type in which it computes.
+) -> Followed:
+    """A signature, converted. Raises `NotConvertibleError`, which names the operation.
 
     `inputs`: by name, the tensor of the graph for what the signature takes, and the numbers of the
-    inputs that it is made of. Raises `NotConvertibleError`, which names the operation.
+    inputs that it is made of.
     """
     given: list[Value] = []
     for name in sorted(inputs):  # as TensorFlow flattens what it takes
@@ -147,7 +161,8 @@ def followed(
         raise result.error
     if not isinstance(result, Tensor) or result.rows:
         raise NotConvertibleError(NAME, "its result does not depend on its inputs.")
-    return result, "float32" if "float32" in walk.dtypes else "float64"
+    width: Width = "float32" if "float32" in walk.dtypes else "float64"
+    return Followed(result, width, frozenset(walk.kinds))
 
 
 def _given(made: Mapping[str, list[Value]], tensors: Iterable[Any]) -> tuple[Value, ...]:
