@@ -108,7 +108,8 @@ def _sum(step: Step, x: Tensor, axes: list[int]) -> str:
     return total if axes == [len(x.shape) - 1] else step.g.node("Reshape", total, step.ints(*kept))
 
 
-def _mean(step: Step, x: Tensor, axes: list[int]) -> str:
+def mean_of(step: Step, x: Tensor, axes: list[int]) -> str:
+    """Along axes, which stay."""
     width = float(np.prod([x.shape[i] for i in axes]))
     return step.g.node("Div", _sum(step, x, axes), step.number(width, x.dtype))
 
@@ -184,7 +185,7 @@ OPERATIONS: dict[str, How] = {
     "BatchMatMulV3": _product("adj_x", "adj_y"),
     "Einsum": _einsum,
     "Sum": _folding(_sum, _NUMBERS),
-    "Mean": _folding(_mean, FLOATS),
+    "Mean": _folding(mean_of, FLOATS),
     "Max": _folding(_extreme("ReduceMax"), _NUMBERS),
     "Min": _folding(_extreme("ReduceMin"), _NUMBERS),
     "Prod": _folding(_prod, FLOATS),

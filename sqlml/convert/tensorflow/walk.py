@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlml.convert.tensorflow.lookups import asserted, known_only, only_known
+from sqlml.convert.tensorflow.assertions import assertion
 from sqlml.convert.tensorflow.operators import REASONS, conversion
 from sqlml.convert.tensorflow.signature import NAME
 from sqlml.convert.tensorflow.step import Step, label_of
 from sqlml.convert.tensorflow.values import (
     COUNTS,
-    FLOATS,
     Known,
     Mixed,
     Tensor,
@@ -72,12 +71,10 @@ class Walk:
 
     def _done(self, op: Any, made: dict[str, list[Value]]) -> list[Value]:
         if op.type == "Assert":
-            lookup, needed = known_only(op) or (op, op.inputs[:1])
-            step = Step(self.g, lookup, _given(made, needed))
-            if lookup is op:
-                asserted(step)
-            else:
-                made[lookup.name] = [only_known(step, made[lookup.name][0])]
+            said = assertion(op)
+            instead = said.holds(Step(self.g, said.op, _given(made, said.needed)))
+            if instead is not None:
+                made[said.op.name] = [instead]
             return []
         given = _given(made, op.inputs)
         if op.type in CALLS:
@@ -150,9 +147,9 @@ def followed(
     """
     given: list[Value] = []
     for name in sorted(inputs):  # as TensorFlow flattens what it takes
-        (tensor, columns), dtype = inputs[name], specs[name].dtype
+        tensor, columns = inputs[name]
         shape = (-1, *(int(n or 0) for n in specs[name].shape[1:]))
-        given.append(Tensor(tensor, dtype, shape, () if dtype in FLOATS else tuple(columns)))
+        given.append(Tensor(tensor, specs[name].dtype, shape, tuple(columns)))
     given += [Known((value,)) for value in function.captured_inputs]
     library = {f.signature.name: f for f in function.graph.as_graph_def().library.function}
     walk = Walk(g, library)
@@ -178,10 +175,8 @@ def _needed(graph: Any) -> set[str]:
         if op.name in found:
             continue
         found.add(op.name)
-        inputs: Sequence[Any] = op.inputs
-        if op.type == "Assert":  # the others make its message
-            lookup, inputs = known_only(op) or (op, inputs[:1])
-            waiting += [] if lookup is op else [lookup]
+        # The other inputs of an assertion make its message.
+        inputs = assertion(op).needed if op.type == "Assert" else op.inputs
         waiting += [t.op for t in inputs] + list(op.control_inputs)
     return found
 
