@@ -12,8 +12,9 @@ MISSING_STRING = "\ufdd0sqlml:missing"
 """A missing value in a graph's string tensor, which has no NULL. U+FDD0 is a Unicode
 noncharacter, so that no text that people exchange equals it."""
 
-APART = "\ufdd1"
-"""Stands between words whose characters are told apart; a noncharacter too."""
+APART = "\x1f"
+"""Stands between words whose characters are told apart: ASCII's separator of units, which is white
+space, so that no word has it."""
 
 Category = str | int | float | bool
 

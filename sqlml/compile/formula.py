@@ -59,20 +59,12 @@ def formula(model: ScoringModel, facts: Mapping[int, Fact] | None = None) -> For
     Raises `NotCompilableError`, which names the operator that has no form.
     """
     arena = Arena()
-    proto = onnx.load_from_string(model.onnx)
     fields = model.signature.inputs
-    arrays = [field.name for field in fields if field.width is not None]
-    if arrays:
-        raise NotCompilableError(f"Input {arrays[0]!r} is an ARRAY, which has no form in SQL.")
-    initialised = {t.name for t in proto.graph.initializer}
-    names = [i.name for i in proto.graph.input if i.name not in initialised]
     inputs = [arena.input(i, numpy_name(f.wire)) for i, f in enumerate(fields)]
-    found = read_graph(
-        proto, arena, dict(zip(names, inputs, strict=True)), [t.name for t in model.tensors]
-    )
+    found = _tensors(model, arena, inputs, [t.name for t in model.tensors])
     made = []
     for tensor, raw in zip(model.tensors, model.raw, strict=True):
-        cells = list(found[tensor.name].cells.flat)
+        cells = found[tensor.name]
         if raw.name == "probability_1":
             cells = cells[1:]
         kind = raw.type.removeprefix("ARRAY<").removesuffix(">")
@@ -85,6 +77,27 @@ def formula(model: ScoringModel, facts: Mapping[int, Fact] | None = None) -> For
     whole = frozenset(i for i, field in enumerate(fields) if field.type in types.INTEGERS)
     plain = Formula(tuple(made), arena.balanced("and", tests), whole)
     return _specialised(plain, facts) if facts else plain
+
+
+def cells(model: ScoringModel, names: Sequence[str]) -> list[Expr]:
+    """The elements of some tensors of a model's graph. Raises as `formula`."""
+    arena = Arena()
+    fields = model.signature.inputs
+    inputs = [arena.input(i, numpy_name(f.wire)) for i, f in enumerate(fields)]
+    return [cell for tensor in _tensors(model, arena, inputs, names).values() for cell in tensor]
+
+
+def _tensors(
+    model: ScoringModel, arena: Arena, inputs: Sequence[Expr], names: Sequence[str]
+) -> dict[str, list[Expr]]:
+    proto = onnx.load_from_string(model.onnx)
+    arrays = [field.name for field in model.signature.inputs if field.width is not None]
+    if arrays:
+        raise NotCompilableError(f"Input {arrays[0]!r} is an ARRAY, which has no form in SQL.")
+    initialised = {t.name for t in proto.graph.initializer}
+    given = [i.name for i in proto.graph.input if i.name not in initialised]
+    found = read_graph(proto, arena, dict(zip(given, inputs, strict=True)), names)
+    return {name: list(found[name].cells.flat) for name in names}
 
 
 def _specialised(plain: Formula, facts: Mapping[int, Fact]) -> Formula:

@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 
 from sqlml.compile.forest import inputs_read, program
 from sqlml.compile.forest.graph import reads
-from sqlml.compile.formula import formula, walk
+from sqlml.compile.formula import cells, formula, walk
 from sqlml.errors import NotCompilableError
 
 if TYPE_CHECKING:
@@ -36,14 +36,18 @@ def used_inputs(model: ScoringModel) -> frozenset[int]:
     frozenset({0})
     """
     proto = onnx.load_from_string(model.onnx)
+    changed, sums = _without_trees(proto)
+    shorter = dataclasses.replace(model, onnx=changed)
     try:
-        made = formula(dataclasses.replace(model, onnx=_without_trees(proto)))
+        # Of a sum that stands for trees, a label may always be the same: what is behind it tells
+        # nothing of the trees.
+        made = [*formula(shorter).outputs, *cells(shorter, sums)]
     except NotCompilableError:
         try:
             return frozenset(inputs_read(program(model)))
         except NotCompilableError:
             return _reachable(proto)
-    return frozenset(x.value for x in walk(made.outputs) if x.op == "input")
+    return frozenset(x.value for x in walk(made) if x.op == "input")
 
 
 def inputs_given(model: ScoringModel) -> tuple[int, ...]:
@@ -58,17 +62,20 @@ def inputs_given(model: ScoringModel) -> tuple[int, ...]:
     return tuple(found or [0])
 
 
-def _without_trees(proto: onnx.ModelProto) -> bytes:
-    """The graph with sums of the features that trees split on in the place of the trees.
+def _without_trees(proto: onnx.ModelProto) -> tuple[bytes, list[str]]:
+    """The graph with sums of the features that trees split on in the place of the trees, and the
+    names of these sums.
 
     It depends on the same inputs, and is short, however many splits there are. The weights of the
     sums are random, lest columns of one category take each other's place in a sum, or one output
-    another's: then nothing would be left of them.
+    another's: then nothing would be left of them. As would be of a sum with NaN, in the place of
+    which other random numbers stand.
     """
     random = np.random.default_rng(0)
     changed = onnx.ModelProto()
     changed.CopyFrom(proto)
     nodes: list[onnx.NodeProto] = []
+    sums: list[str] = []
     for node in proto.graph.node:
         if node.op_type != "TreeEnsemble":
             nodes.append(node)
@@ -79,15 +86,21 @@ def _without_trees(proto: onnx.ModelProto) -> bytes:
         weight = random.uniform(1, 2, (len(features), given["n_targets"])) * bool(len(split_on))
         weight = weight.astype(numpy_helper.to_array(given["nodes_splits"]).dtype)
         out = node.output[0]
-        for name, values in ((f"{out}_features", features), (f"{out}_weights", weight)):
+        sums.append(out)
+        missing = random.uniform(1, 2, (1, len(features))).astype(weight.dtype)
+        made = {f"{out}_features": features, f"{out}_weights": weight, f"{out}_missing": missing}
+        for name, values in made.items():
             changed.graph.initializer.append(numpy_helper.from_array(values, name))
+        read, absent, filled = f"{out}_read", f"{out}_absent", f"{out}_filled"
         nodes += [
-            helper.make_node("Gather", [node.input[0], f"{out}_features"], [f"{out}_read"], axis=1),
-            helper.make_node("MatMul", [f"{out}_read", f"{out}_weights"], [out]),
+            helper.make_node("Gather", [node.input[0], f"{out}_features"], [read], axis=1),
+            helper.make_node("IsNaN", [read], [absent]),
+            helper.make_node("Where", [absent, f"{out}_missing", read], [filled]),
+            helper.make_node("MatMul", [filled, f"{out}_weights"], [out]),
         ]
     del changed.graph.node[:]
     changed.graph.node.extend(nodes)
-    return bytes(changed.SerializeToString())
+    return bytes(changed.SerializeToString()), sums
 
 
 def _split_on(given: Mapping[str, Any]) -> Array:

@@ -34,6 +34,7 @@ __all__ = [
     "CONVERTERS",
     "Answer",
     "Converter",
+    "RefusedRowsError",
     "convert",
     "converter_of",
     "input_names",
@@ -70,6 +71,21 @@ class Answer:
     """[N, K] in the order of the ScoringModel's labels."""
     score: np.ndarray[Any, Any] | None = None
     """[N]: an outlier detector's decision function, a mixture's log-likelihood."""
+
+
+class RefusedRowsError(ValueError):
+    """The original says nothing of some rows, and which these are is known at once.
+
+    Another error says it of all rows that it was asked about together.
+    """
+
+    def __init__(self, reason: str, refused: np.ndarray[Any, Any], answer: Answer | None) -> None:
+        """`refused`: [N] bool. `answer`: of all N rows, which means nothing in those that are
+        refused; None where all are.
+        """
+        super().__init__(reason)
+        self.refused = refused
+        self.answer = answer
 
 
 class Converter(Protocol):

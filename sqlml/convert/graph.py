@@ -53,6 +53,8 @@ class Graph:
         self.domains = dict(OPSETS)
         self.accepted: dict[int, tuple[Any, ...]] = {}
         """The only values that an input, by its number, may hold where a step raises on others."""
+        self.ranges: dict[int, tuple[float, float]] = {}
+        """By input: the least and the greatest number that a step does not raise on."""
         self.below: dict[int, int] = {}
         """By input: it is an index, from zero to below this."""
         self.prepared: dict[int, tuple[str, ...]] = {}

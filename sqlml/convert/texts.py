@@ -171,8 +171,8 @@ def prepare(g: Graph, step: str, source: int, steps: Sequence[str], terms: int) 
             step,
             f"another step reads the same column in another form ({_told(known)}, not "
             f"{_told(steps)}).",
-            "Give both steps the same lowercase= and strip_accents=, or the second one a copy "
-            "of the column.",
+            "Give both steps the same options of lower case, accents and characters, or the second "
+            "one a copy of the column.",
         )
     g.prepared[source] = (*_words(known), *both)
     g.terms[source] = max(terms, g.terms.get(source, 0))

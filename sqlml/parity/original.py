@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from sqlml.convert import converter_of
+from sqlml.convert import RefusedRowsError, converter_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -84,6 +84,9 @@ class Original:
         """`rows`: those of the groups, one below the other."""
         try:
             answer = self.answer(rows)
+        except RefusedRowsError as error:
+            yield from _row_by_row(groups, error)
+            return
         except Exception as error:  # an original may raise anything
             if len(groups) > 1:
                 half = len(groups) // 2
@@ -110,6 +113,28 @@ class Original:
                     yield from self._apart(piece, smallest)
                 else:
                     yield outcome
+
+
+def _row_by_row(groups: Sequence[Group], said: RefusedRowsError) -> Iterator[Outcome]:
+    """The outcomes of groups, where it is known of each row whether it was refused."""
+    start = 0
+    for group in groups:
+        places = np.arange(start, start := start + len(group.rows))
+        refused = said.refused[places]
+        if refused.any() and not group.divisible:
+            refused = np.ones_like(refused)
+        kept, dropped = _some(group, ~refused), _some(group, refused)
+        if kept is not None and said.answer is not None:
+            yield Outcome(kept, part(said.answer, places[~refused]))
+        if dropped is not None:
+            yield Outcome(dropped, None, str(said))
+
+
+def _some(group: Group, chosen: Array) -> Group | None:
+    """The group with some of its rows; None for no rows."""
+    if chosen.all() or not chosen.any():
+        return group if chosen.any() else None
+    return dataclasses.replace(group, rows=_reset(group.rows[chosen]), divisible=False)
 
 
 def by_dtypes(groups: Sequence[Group]) -> list[tuple[pd.DataFrame, list[Group]]]:

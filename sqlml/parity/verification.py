@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import pyarrow as pa
 
-from sqlml.convert import labelled, opened, sample_of
+from sqlml.convert import RefusedRowsError, labelled, opened, sample_of
 from sqlml.errors import NotConvertibleError, ParityError, SampleError, SqlmlError, listed
 from sqlml.model import BOUNDS
 from sqlml.parity.backends import FUNCTION, idle_inputs, other_bits, raw_results
@@ -144,6 +144,11 @@ def _on_sample(original: Original) -> tuple[Outcome, float]:
         answer = original.answer(frame)
     except SqlmlError:
         raise
+    except RefusedRowsError as error:
+        raise SampleError(
+            f"The original model says nothing of {int(error.refused.sum()):,} of the sample's "
+            f"{len(frame):,} rows: {error} Leave these rows out of the sample."
+        ) from error
     except Exception as error:  # an original may raise anything
         raise SampleError(
             f"The original model refuses the sample: {type(error).__name__}: {error} "

@@ -132,3 +132,14 @@ def test_a_tensor_of_one_number_a_row_is_read_with_constants() -> None:
     (cell,) = found.cells.flat
     scored = evaluate(formula_of(arena, {"score": cell}), [pa.array([1.0, -0.5])])
     assert scored.to_pylist() == [3.0, 1.5]
+
+
+def test_tables_of_one_number_meet_in_nan() -> None:
+    """Two NaN are two keys of a dictionary; a sum of tables has one."""
+    arena = Arena()
+    x = arena.input(0, "float64")
+    tables = [{float("nan"): 1.0, 1.0: 2.0}, {float("nan"): 10.0, 2.0: 20.0}]
+    both = arena.apply("add", *(arena.lookup(x, table, 0.0, "float64") for table in tables))
+    assert both.op == "lookup"
+    found = evaluate(formula_of(arena, {"y": both}), [pa.array([np.nan, 1.0, 2.0, 3.0])])
+    assert found.to_pylist() == [11.0, 2.0, 20.0, 0.0]

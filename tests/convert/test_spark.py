@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from pyspark.ml import Pipeline, Transformer
+from pyspark.ml import Pipeline, PipelineModel, Transformer
 from pyspark.ml.classification import DecisionTreeClassifier, LogisticRegression
 from pyspark.ml.clustering import LDA
 from pyspark.ml.feature import (
@@ -19,16 +19,18 @@ from pyspark.ml.feature import (
     HashingTF,
     Imputer,
     IndexToString,
+    MaxAbsScaler,
     OneHotEncoder,
     StringIndexer,
     Tokenizer,
     VectorAssembler,
     VectorIndexer,
 )
+from pyspark.ml.recommendation import ALS
 from pyspark.ml.regression import GBTRegressor, LinearRegression, RandomForestRegressor
 
 import sqlml
-from sqlml.convert import converter_of, input_names
+from sqlml.convert import RefusedRowsError, converter_of, input_names
 from sqlml.convert.spark import stages
 from sqlml.convert.spark.original import answer
 from sqlml.errors import NotConvertibleError, SampleError
@@ -175,8 +177,60 @@ def test_missing_is_refused_where_null_and_nan_are_two_things(rows: DataFrame) -
 
 def test_rows_that_are_dropped_are_refused_as_those_that_raise(rows: DataFrame) -> None:
     model = fitted(rows, indexed("skip"), vector("kind #", "size", handle="skip"), LINEAR())
-    with pytest.raises(ValueError, match="drops 120 of 120 rows"):
+    some = features().iloc[:4].assign(kind=["castle", "house", "castle", "flat"])
+    with pytest.raises(RefusedRowsError, match="drops them") as refused:
+        answer(model, some)
+    assert refused.value.refused.tolist() == [True, False, True, False]
+    kept = some.iloc[[1, 3]].reset_index(drop=True)
+    said = refused.value.answer.prediction[~refused.value.refused]
+    np.testing.assert_array_equal(said, answer(model, kept).prediction)
+    with pytest.raises(RefusedRowsError, match="drops them"):
         answer(model, features().assign(kind="castle"))
+    sample = pd.concat([features(), some], ignore_index=True)
+    with pytest.raises(SampleError, match="nothing of 2 of the sample's 124 rows: It drops them"):
+        sqlml.verify(sqlml.convert(model, sample=sample), model, sample)
+
+
+def test_a_stringindexer_that_drops_rows_reads_all_its_columns(rows: DataFrame) -> None:
+    """Without one of them Spark scores nothing."""
+    several = StringIndexer(
+        inputCols=["kind", "rooms"], outputCols=["kind #", "rooms #"], handleInvalid="skip"
+    )
+    model = fitted(rows, several, vector("kind #", "size"), LINEAR())
+    assert input_names(model) == ["kind", "rooms", "size"]
+    assert sqlml.verify(sqlml.convert(model, sample=features()), model, features()).ok
+
+
+@pytest.mark.parametrize("handle", ["error", "skip"])
+def test_values_that_a_vectorindexer_refuses_must_be_those_of_a_column(
+    rows: DataFrame, handle: str
+) -> None:
+    """7 is none of the values 0, 1, 2 … of training: after a scaler nothing would tell."""
+    lower = rows.selectExpr("rooms - 1 AS rooms", "size", "y")
+    raw = VectorAssembler(inputCols=["rooms", "size"], outputCol="raw")
+    index = VectorIndexer(inputCol="raw", outputCol="features", handleInvalid=handle)
+    model = fitted(lower, raw, index, LINEAR())
+    sample = lower.drop("y").toPandas()
+    scoring = sqlml.convert(model, sample=sample)
+    report = sqlml.verify(scoring, model, sample)
+    assert report.ok, str(report)
+    assert report.signature.inputs[0].categories == (0, 1, 2, 3, 4)
+
+    scaler = MaxAbsScaler(inputCol="raw", outputCol="scaled")
+    scaled = fitted(lower, raw, scaler, index.copy().setInputCol("scaled"), LINEAR())
+    with pytest.raises(NotConvertibleError, match=r"VectorIndexerModel .* of feature 0"):
+        sqlml.convert(scaled, sample=sample)
+    arrays = pd.DataFrame({"raw": list(sample[["rooms", "size"]].to_numpy())})
+    with pytest.raises(NotConvertibleError, match="in an ARRAY"):
+        sqlml.convert(PipelineModel(model.stages[1:]), sample=arrays)
+
+
+def test_als_knows_the_ends_of_its_ids(rows: DataFrame) -> None:
+    """It raises on what is no INT, and a limit that is known need not be searched for."""
+    als = ALS(userCol="rooms", itemCol="rooms", ratingCol="y", rank=1, maxIter=1, seed=1)
+    model = als.fit(rows)
+    (field,) = sqlml.convert(model, sample=features()[["rooms"]]).signature.inputs
+    assert (field.type, field.smallest, field.largest) == ("BIGINT", -(2**31), 2**31 - 1)
 
 
 def stages_of_spark() -> dict[str, type]:

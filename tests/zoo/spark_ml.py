@@ -412,6 +412,14 @@ TREES = (
         **YES_NO,
     ),
     case(
+        "tree-label-alone",
+        lambda: [indexed(), vector(["plan #"]), TREE(maxDepth=1, probabilityCol="")],
+        data.customers,
+        inputs=("plan",),
+        why="its category was taken for one that no result depends on",
+        **THREE,
+    ),
+    case(
         "forest-thresholds",
         on_numbers(
             lambda: RandomForestClassifier(

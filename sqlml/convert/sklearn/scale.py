@@ -9,7 +9,7 @@ import numpy as np
 from sqlml.convert.graph import DOUBLE
 from sqlml.convert.links import row_sum
 from sqlml.convert.sklearn.arithmetic import affine, expm1, log1p
-from sqlml.convert.sklearn.frame import ELEMENT, Part, Table, dense, name_of, one_value
+from sqlml.convert.sklearn.frame import ELEMENT, Kind, Part, Table, dense, name_of, one_value
 from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
@@ -81,15 +81,21 @@ def _clipped(g: Graph, table: Table, low: float, high: float) -> Table:
 
 
 def _normalizer(g: Graph, step: Any, table: Table) -> Table:
-    x = table.matrix(g, step, "DOUBLE")
+    """Rows divided by their norm, but for those of nearly zero; of sparse ones, of zero."""
+    # float32 stays what it is, and may overflow; a sparse matrix is added up in double.
+    single = table.kind == "FLOAT" and not table.sparse
+    kind: Kind = "FLOAT" if single else "DOUBLE"
+    dtype = "float32" if single else "float64"
+    x = table.matrix(g, step, kind)
     if step.norm == "l1":
         norm = row_sum(g, g.node("Abs", x))
     elif step.norm == "l2":
         norm = g.node("Sqrt", row_sum(g, g.node("Mul", x, x)))
     else:
         norm = g.node("ReduceMax", g.node("Abs", x), g.const([1], "int64"), keepdims=1)
-    zero, one = g.const(np.array([0.0])), g.const(np.array([1.0]))
-    norm = g.node("Where", g.node("Equal", norm, zero), one, norm)
+    least = np.nextafter(0.0, 1.0) if table.sparse else 10 * np.finfo(dtype).eps
+    nothing = g.node("Less", norm, g.const(np.array([least]), dtype))
+    norm = g.node("Where", nothing, g.const(np.array([1.0]), dtype), norm)
     scaled = g.cast(g.node("Div", x, norm), ELEMENT[table.kind])
     return Table(dense(scaled, table.width, table.kind).parts, None, table.sparse)
 

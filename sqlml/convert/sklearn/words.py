@@ -66,11 +66,10 @@ def _terms(step: Any) -> Terms:
     vocabulary = {str(term): int(column) for term, column in step.vocabulary_.items()}
     least, most = step.ngram_range
     if step.analyzer != "word":
-        if step.analyzer == "char_wb" and any(APART in term for term in vocabulary):
-            raise NotConvertibleError(name_of(step), f"its vocabulary has the character {APART!r}.")
         found = {tuple(t): c for t, c in vocabulary.items() if least <= len(t) <= most}
         if step.analyzer == "char_wb":  # a word that is shorter than all sequences is one itself
             found |= {tuple(t): c for t, c in vocabulary.items() if _is_word(t) and len(t) < least}
+            found = {term: column for term, column in found.items() if APART not in term}
         return Terms(found, len(vocabulary))
     tokenize = step.build_tokenizer()
     stopped = frozenset(step.get_stop_words() or ())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlml.convert.graph import DOUBLE, FLOAT, INT64, STRING, Graph, precision_of, wire_of
 from sqlml.convert.sklearn.frame import classified
 from sqlml.convert.spark.encode import decoded
-from sqlml.convert.spark.frame import Frame, Part, name_of, vector
+from sqlml.convert.spark.frame import Element, Frame, Part, name_of, vector
 from sqlml.convert.spark.pipeline import is_own, leaves, plan_of, refused
 from sqlml.convert.spark.stages import predict, transform
 from sqlml.convert.trying import WHOLE, Step
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from sqlml.convert import Answer
     from sqlml.convert.sklearn.frame import Result
+    from sqlml.convert.spark.frame import Holds
     from sqlml.model import Label
     from sqlml.sample import Column, Sample
 
@@ -152,13 +153,13 @@ def _part(g: Graph, index: int, column: Column) -> Part:
         return vector(tensor, column.width)
     if column.type == "STRING":
         tensor = g.input(f"in{index}", STRING)
-        return Part(tensor, kind="STRING", type="STRING", source=index)
+        return Part(tensor, (Element(source=index),), kind="STRING", type="STRING")
     if column.type == "FLOAT":
         tensor = g.cast(g.input(f"in{index}", FLOAT), DOUBLE)
     else:
         tensor = g.input(f"in{index}", DOUBLE)
-    holds = "bits" if column.type == "BOOLEAN" else "numbers"
-    return Part(tensor, type=column.type, holds=holds, source=index, slots=(0,))  # type: ignore[arg-type]
+    holds: Holds = "bits" if column.type == "BOOLEAN" else "numbers"
+    return Part(tensor, (Element(holds, index, slots=0),), type=column.type)
 
 
 def _input(g: Graph, index: int, column: Column) -> Input:
@@ -166,9 +167,18 @@ def _input(g: Graph, index: int, column: Column) -> Input:
     if known is not None and column.type in INTEGERS:
         known = tuple(int(value) for value in known)
     wire = wire_of(g.inputs[f"in{index}"])
+    smallest, largest = g.ranges.get(index, (None, None))
     if column.width is not None:
         wire = f"ARRAY<{wire}>"
-    return Input(column.name, column.type, wire, categories=known, width=column.width)
+    return Input(
+        column.name,
+        column.type,
+        wire,
+        largest=largest,
+        categories=known,
+        width=column.width,
+        smallest=smallest,
+    )
 
 
 def _outputs(g: Graph, result: Result, labels: tuple[Label, ...]) -> tuple[Tensor, ...]:

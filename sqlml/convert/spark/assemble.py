@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlml.convert.graph import Graph
-    from sqlml.convert.spark.frame import Holds
 
 MOST_TERMS = 1_000
 """Of a polynomial: each is a few nodes of the graph."""
@@ -38,19 +37,8 @@ def _assemble(g: Graph, stage: Any, frame: Frame) -> Frame:
     """
     parts = [numbers(stage, frame, name) for name in stage.getInputCols()]
     tensor = g.concat([part.tensor for part in parts])
-    width = sum(part.width for part in parts)
-    slots: tuple[int, ...] | None = ()
-    for part in parts:
-        slots = None if slots is None or part.slots is None else slots + part.slots
-    made = vector(tensor, width, _together(parts))
-    return {stage.getOutputCol(): dataclasses.replace(made, slots=slots)}
-
-
-def _together(parts: Sequence[Part]) -> Holds:
-    kinds = {part.holds for part in parts}
-    if "numbers" in kinds:
-        return "numbers"
-    return "indices" if "indices" in kinds else "bits"
+    elements = tuple(element for part in parts for element in part.elements)
+    return {stage.getOutputCol(): Part(tensor, elements, vector=True)}
 
 
 def _interact(g: Graph, stage: Any, frame: Frame) -> Frame:
@@ -62,7 +50,8 @@ def _interact(g: Graph, stage: Any, frame: Frame) -> Frame:
     product, width = "", 1
     for name in reversed(stage.getInputCols()):
         part = numbers(stage, frame, name)
-        if part.slots is None or (part.vector and any(part.slots)):
+        slots = [element.slots for element in part.elements]
+        if None in slots or (part.vector and any(slots)):
             raise NotConvertibleError(
                 name_of(stage),
                 f"whether its input {name!r} holds categories, metadata alone tells.",
@@ -82,7 +71,7 @@ def _interact(g: Graph, stage: Any, frame: Frame) -> Frame:
 
 def _encoded(g: Graph, part: Part) -> tuple[str, int]:
     """The elements that an input of an interaction has, and their number."""
-    count = 0 if part.vector or part.slots is None else part.slots[0]
+    count = 0 if part.vector else part.elements[0].slots or 0
     if count < 2:
         return part.tensor, part.width
     places = g.const(np.arange(count, dtype="f8").reshape(1, -1))
@@ -109,8 +98,11 @@ def _cosines(g: Graph, stage: Any, frame: Frame) -> Frame:
 
 def _chosen(g: Graph, stage: Any, frame: Frame, source: str, indices: Sequence[int]) -> Frame:
     part = features(stage, frame, source)
-    tensor = g.columns(part.tensor, [int(i) for i in indices], part.width)
-    return {stage.getOutputCol(): vector(tensor, len(indices), part.holds)}
+    chosen = [int(i) for i in indices]
+    # Their metadata is not followed.
+    elements = [dataclasses.replace(part.elements[i], slots=None) for i in chosen]
+    tensor = g.columns(part.tensor, chosen, part.width)
+    return {stage.getOutputCol(): Part(tensor, tuple(elements), vector=True)}
 
 
 def _slice(g: Graph, stage: Any, frame: Frame) -> Frame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sqlml.convert.spark.frame import (
+    Element,
     Frame,
     Part,
     accept,
@@ -28,7 +28,7 @@ from sqlml.errors import NotConvertibleError
 from sqlml.types import INTEGERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sqlml.convert.graph import Graph
 
@@ -61,11 +61,11 @@ def _index(g: Graph, stage: Any, frame: Frame) -> Frame:
             x = g.node("Where", negative_zero(g, x), scalar(g, float("nan")), x)
         keep = stage.getHandleInvalid() == "keep"
         if not keep:
-            accept(g, part, keys)
+            accept(g, part.source, keys)
         unknown = float(len(labels)) if keep else float("nan")
         places = np.arange(len(keys), dtype="f8")
         place = lookup(g, x, keys, places.tolist(), unknown)
-        made[target] = Part(place, holds="indices", slots=(len(labels) + int(keep),))
+        made[target] = Part(place, (Element("indices", slots=len(labels) + int(keep)),))
     return made
 
 
@@ -99,7 +99,7 @@ def _one_hot(g: Graph, stage: Any, frame: Frame) -> Frame:
         part = numbers(stage, frame, source)
         size = int(size)
         if not keep and part.type in INTEGERS:
-            accept(g, part, range(size))
+            accept(g, part.source, range(size))
         width = size + int(keep) - int(stage.getDropLast())
         if width < 1:
             raise NotConvertibleError(name_of(stage), f"it gives no columns for {source!r}.")
@@ -112,7 +112,7 @@ def _one_hot(g: Graph, stage: Any, frame: Frame) -> Frame:
         if part.source is not None:  # there NULL may come, and stays what it is
             absent = g.node("IsNaN", part.tensor)
             columns = g.node("Where", absent, scalar(g, float("nan")), columns)
-        made[target] = dataclasses.replace(vector(columns, width, "bits"), slots=(0,) * width)
+        made[target] = Part(columns, (Element("bits", slots=0),) * width, vector=True)
     return made
 
 
@@ -136,7 +136,7 @@ def _target_encode(g: Graph, stage: Any, frame: Frame) -> Frame:
         table = _drawn(stage, {float(e._1()): (e._2()._1(), e._2()._2()) for e in _items(stats)})
         overall, missing = table.pop(_UNSEEN), table.pop(_NULL, None)
         if not keep:
-            accept(g, part, list(table))
+            accept(g, part.source, list(table))
         unknown = overall if keep else math.nan
         x = lookup(g, part.tensor, list(table), list(table.values()), unknown)
         if missing is not None:
@@ -179,9 +179,27 @@ def _index_vector(g: Graph, stage: Any, frame: Frame) -> Frame:
             known = sorted(maps[i].items())
             unknown = float(len(known)) if keep else float("nan")
             keys, places = [float(k) for k, _ in known], [float(v) for _, v in known]
+            if not keep:
+                _accept_element(g, stage, part, i, keys)
             x = lookup(g, x, keys, places, unknown)
         columns.append(x)
     return {stage.getOutputCol(): vector(g.concat(columns), part.width)}
+
+
+def _accept_element(g: Graph, stage: Any, part: Part, place: int, keys: Sequence[float]) -> None:
+    """Of what is computed from inputs, the values that are refused must be known ones, which are
+    tried when the model is verified.
+    """
+    element = part.elements[place]
+    if element.holds == "numbers" and element.source is None:
+        raise NotConvertibleError(
+            name_of(stage),
+            f"it {'raises on' if stage.getHandleInvalid() == 'error' else 'drops'} values of "
+            f"feature {place} that training did not have, which SQL cannot rule out in what is "
+            "computed, or in an ARRAY.",
+            "Use handleInvalid='keep', or let it follow the VectorAssembler.",
+        )
+    accept(g, element.source, keys)
 
 
 def decoded(stage: Any, classes: int) -> tuple[str, ...]:

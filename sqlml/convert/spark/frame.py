@@ -19,22 +19,44 @@ Holds = Literal["numbers", "indices", "bits"]
 
 
 @dataclass(frozen=True, slots=True)
+class Element:
+    """What is known of a number, or of one place of a vector."""
+
+    holds: Holds = "numbers"
+    source: int | None = None
+    """The model input that this is."""
+    slots: int | None = None
+    """The number of categories that Spark notes in its metadata, 0 for none; None where that is
+    not followed here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One column: a number, a text or a vector in each row."""
 
     tensor: str
     """[N, width], of doubles or of strings."""
-    width: int = 1
+    elements: tuple[Element, ...] = (Element(),)
     kind: Literal["DOUBLE", "STRING"] = "DOUBLE"
     vector: bool = False
-    holds: Holds = "numbers"
     type: str = "DOUBLE"
     """The Spark SQL type, which a StringIndexer's labels are texts of."""
-    source: int | None = None
-    """The model input that this is."""
-    slots: tuple[int, ...] | None = None
-    """Of each element the number of categories that Spark notes in its metadata, 0 for none;
-    None where that is not followed here."""
+
+    @property
+    def width(self) -> int:
+        """The numbers in a row."""
+        return len(self.elements)
+
+    @property
+    def holds(self) -> Holds:
+        """What may be anywhere in it."""
+        kinds = {element.holds for element in self.elements}
+        return next((kind for kind in ("numbers", "indices") if kind in kinds), "bits")
+
+    @property
+    def source(self) -> int | None:
+        """The model input that this is, of a column of numbers or texts."""
+        return None if self.vector else self.elements[0].source
 
 
 Frame = dict[str, Part]
@@ -48,7 +70,7 @@ def name_of(stage: object) -> str:
 
 def vector(tensor: str, width: int, holds: Holds = "numbers") -> Part:
     """A column of vectors."""
-    return Part(tensor, width, vector=True, holds=holds)
+    return Part(tensor, (Element(holds),) * width, vector=True)
 
 
 def features(stage: Any, frame: Frame, name: str) -> Part:
@@ -113,11 +135,11 @@ def lookup(g: Graph, x: str, keys: Sequence[Any], values: Sequence[float], defau
     )
 
 
-def accept(g: Graph, part: Part, keys: Sequence[Any]) -> None:
+def accept(g: Graph, source: int | None, keys: Sequence[Any]) -> None:
     """Note that the stage raises on every other value of a model input."""
-    if part.source is not None:
-        before = g.accepted.get(part.source, tuple(keys))
-        g.accepted[part.source] = tuple(key for key in before if key in keys)
+    if source is not None:
+        before = g.accepted.get(source, tuple(keys))
+        g.accepted[source] = tuple(key for key in before if key in keys)
 
 
 def scalar(g: Graph, value: float) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sqlml.convert import Answer
+from sqlml.convert import Answer, RefusedRowsError
 from sqlml.convert.hushed import hushed
 from sqlml.convert.spark.frame import given, name_of
 from sqlml.convert.spark.pipeline import plan_of
@@ -34,8 +34,8 @@ def answer(model: Any, rows: pd.DataFrame) -> Answer:
     """What Spark itself says of the rows; raises what Spark raises.
 
     SQL's NULL and NaN reach a converted model as one and the same. So a row with a missing
-    number is asked both ways, and a difference raises, as do rows that the pipeline drops and
-    probabilities that are not numbers: such a row is refused.
+    number is asked both ways. Where the two differ, a row is refused, as are those that the
+    pipeline drops and those with probabilities that are no numbers: `RefusedRowsError`.
     """
     if not isinstance(rows, pd.DataFrame):
         raise SampleError("A Spark pipeline knows its columns by name: give a DataFrame.")
@@ -46,25 +46,57 @@ def answer(model: Any, rows: pd.DataFrame) -> Answer:
         for stage in plan.units:
             frame = stage.transform(frame)
         found = _collected(frame, plan)
-    if len(found) != len(table):
-        raise ValueError(f"It drops {len(table) - len(found)} of {len(table)} rows.")
-    if found["prediction"].null_count:
-        raise ValueError("Its prediction is NULL.")
-    said = {name: _array(found[name]) for name in found.column_names}
-    first = {name: values[: len(rows)] for name, values in said.items()}
+    count = len(rows)
+    # What is dropped for NULL or for NaN is dropped.
+    at = found[_ROW].to_numpy()
+    dropped = _of_rows(~np.isin(np.arange(len(table)), at), again)
+    reasons: dict[str, Array] = {"It drops them.": dropped}
+    if dropped.all():
+        raise RefusedRowsError("It drops them.", dropped, None)
+    empty = found["prediction"].is_null().to_numpy()
+    reasons["Its prediction is NULL."] = _of_rows(_spread(empty, at, len(table)), again)
+    said = {
+        name: _spread(_array(found[name]), at, len(table))
+        for name in found.column_names
+        if name != _ROW
+    }
+    first = {name: values[:count] for name, values in said.items()}
     for name, values in said.items():
-        if not _same(values[len(rows) :], first[name][again]):
-            raise ValueError(f"Its {name} for NULL is another one than for NaN.")
+        differs = np.zeros(count, bool)
+        differs[again] = ~_same(values[count:], first[name][again])
+        reasons[f"Its {name} for NULL is another one than for NaN."] = differs
     prediction, probabilities = first["prediction"], first.get("probabilities")
-    if probabilities is not None and np.isnan(probabilities).any():
-        raise ValueError("A probability is not a number.")
-    if "raw" in first and prediction.dtype.kind == "f" and (prediction < 0).any():
-        raise ValueError("Its prediction is no label.")  # OneVsRest says -1 where all is NaN
-    return Answer(prediction, probabilities, _score(plan, first.get("raw")))
+    if probabilities is not None:
+        unknown = np.isnan(probabilities).any(axis=1)
+        reasons["A probability is not a number."] = np.asarray(unknown)
+    if "raw" in first and prediction.dtype.kind == "f":
+        # OneVsRest says -1 where all is NaN.
+        reasons["Its prediction is no label."] = prediction < 0
+    answered = Answer(prediction, probabilities, _score(plan, first.get("raw")))
+    refused = np.any(list(reasons.values()), axis=0)
+    if refused.any():
+        reason = next(reason for reason, of_rows in reasons.items() if of_rows.any())
+        raise RefusedRowsError(reason, refused, answered)
+    return answered
+
+
+def _of_rows(places: Array, again: Array) -> Array:
+    """Of each row whether it is so, of a table with some rows below the others `again`."""
+    count = len(places) - len(again)
+    found = places[:count].copy()
+    found[again] |= places[count:]
+    return found
+
+
+def _spread(values: Array, places: Array, count: int) -> Array:
+    """The values at their places among `count` rows."""
+    wide = np.zeros((count, *values.shape[1:]), dtype=values.dtype)
+    wide[places] = values
+    return wide
 
 
 def _collected(frame: DataFrame, plan: Plan) -> pa.Table:
-    """What the pipeline says, in the order of the rows."""
+    """What the pipeline says, with the numbers of the rows."""
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql import functions as F
 
@@ -79,7 +111,7 @@ def _collected(frame: DataFrame, plan: Plan) -> pa.Table:
         elif given(plan.model, "rawPredictionCol"):
             wanted["raw"] = vector_to_array(named(plan.model.getRawPredictionCol()))
     chosen = frame.select(named(_ROW), *(c.alias(name) for name, c in wanted.items()))
-    return chosen.toArrow().sort_by(_ROW).drop_columns([_ROW])
+    return chosen.toArrow()
 
 
 def _array(values: pa.ChunkedArray) -> Array:
@@ -92,8 +124,12 @@ def _array(values: pa.ChunkedArray) -> Array:
     return np.asarray(values.to_numpy())
 
 
-def _same(one: Array, other: Array) -> bool:
-    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+def _same(one: Array, other: Array) -> Array:
+    """[N]: whether all of a row is."""
+    equal = one == other
+    if one.dtype.kind == "f":
+        equal |= np.isnan(one) & np.isnan(other)
+    return np.asarray(equal.all(axis=tuple(range(1, equal.ndim))))
 
 
 def _score(plan: Plan, raw: Array | None) -> Array | None:
@@ -149,6 +185,7 @@ def _own(application: str) -> SparkSession:
     from pyspark.sql import SparkSession
 
     session: SparkSession = SparkSession.builder.getOrCreate().newSession()
+    session.conf.set("spark.sql.shuffle.partitions", "1")  # ALS joins, for which rows are few
     return session
 
 

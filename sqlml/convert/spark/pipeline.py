@@ -180,10 +180,11 @@ def _raw(live: list[tuple[Any, Any, list[str]]], predictor: Any) -> tuple[str, .
 
 
 def _read(stage: Any, needed: Collection[str] | None = None) -> list[str]:
-    """The columns that a stage reads. A StringIndexer lets columns be absent: those that it
-    indexes for nothing that is needed do not count.
+    """The columns that a stage reads. A StringIndexer lets columns be absent, but where it drops
+    rows by them: those that it indexes for nothing that is needed do not count.
     """
-    if name_of(stage) == "StringIndexerModel" and needed is not None:
+    lenient = name_of(stage) == "StringIndexerModel" and stage.getHandleInvalid() != "skip"
+    if lenient and needed is not None:
         return [source for source, target in pairs(stage) if target in needed]
     if stage.hasParam("inputCols") and stage.isSet("inputCols"):
         return list(stage.getInputCols())

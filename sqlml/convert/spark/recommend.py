@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MOST_IDS = 500_000
 """Users or items: each is a row of a constant in the graph."""
 
+_INT = np.iinfo(np.int32)
+"""The numbers that ALSModel takes (its `checkIntegers`)."""
+
 
 def _recommend(g: Graph, stage: Any, frame: Frame) -> Result:
     """ALSModel: the product of two rows of factors, in single precision as there. One that is not
@@ -42,6 +45,8 @@ def _factors(g: Graph, stage: Any, frame: Frame, name: str, table: DataFrame) ->
             f"the sample has a {part.type} in {name!r}, where it raises on what is not whole.",
             "Give a sample with whole numbers.",
         )
+    if part.type == "BIGINT" and part.source is not None:
+        g.ranges[part.source] = (_INT.min, _INT.max)
     found = table.toArrow()
     if len(found) > MOST_IDS:
         raise NotConvertibleError(
@@ -50,7 +55,7 @@ def _factors(g: Graph, stage: Any, frame: Frame, name: str, table: DataFrame) ->
     ids = found["id"].to_pylist()
     factors = np.array(found["features"].to_pylist(), dtype="f4").reshape(len(ids), -1)
     if stage.getColdStartStrategy() == "drop":
-        accept(g, part, ids)
+        accept(g, part.source, ids)
     unknown = np.full((1, factors.shape[1]), np.nan, dtype="f4")
     places = [float(place) for place in range(len(ids))]
     place = lookup(g, part.tensor, [float(i) for i in ids], places, float(len(ids)))

@@ -10,6 +10,7 @@ import numpy as np
 
 from sqlml.convert.links import row_sum
 from sqlml.convert.spark.frame import (
+    Element,
     Frame,
     Part,
     bits,
@@ -116,7 +117,8 @@ def _impute(g: Graph, stage: Any, frame: Frame) -> Frame:
         if not math.isnan(marker):
             absent = g.node("Or", absent, g.node("Equal", x, scalar(g, marker)))
         filled = g.node("Where", absent, scalar(g, value), x)
-        made[target] = dataclasses.replace(part, tensor=filled, source=None)
+        elements = tuple(dataclasses.replace(e, source=None) for e in part.elements)
+        made[target] = dataclasses.replace(part, tensor=filled, elements=elements)
     return made
 
 
@@ -151,7 +153,7 @@ def _bucket(g: Graph, stage: Any, frame: Frame) -> Frame:
         keep = stage.getHandleInvalid() == "keep" and part.type not in INTEGERS
         missing = float(len(splits) - 1) if keep else math.nan
         bucket = g.node("Where", g.node("IsNaN", x), scalar(g, missing), place)
-        made[target] = Part(bucket, holds="indices")
+        made[target] = Part(bucket, (Element("indices"),))
     return made
 
 
@@ -167,7 +169,8 @@ def _binarise(g: Graph, stage: Any, frame: Frame) -> Frame:
             above = g.node("Not", g.node("LessOrEqual", part.tensor, scalar(g, limit)))
         else:
             above = g.node("Greater", part.tensor, scalar(g, limit))
-        made[target] = Part(bits(g, above), part.width, vector=part.vector, holds="bits")
+        elements = (Element("bits"),) * part.width
+        made[target] = Part(bits(g, above), elements, vector=part.vector)
     return made
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlml.convert.graph import DOUBLE
 from sqlml.convert.sklearn.arithmetic import argmax, column
-from sqlml.convert.spark.frame import Frame, Part, given, name_of, vector
+from sqlml.convert.spark.frame import Element, Frame, Part, given, name_of, vector
 from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
@@ -127,4 +127,4 @@ def _added(g: Graph, stage: Any, result: Result) -> Frame:
 
 
 def _numbered(g: Graph, places: str, kind: str) -> Part:
-    return Part(g.cast(column(g, places), DOUBLE), holds="indices", type=kind)
+    return Part(g.cast(column(g, places), DOUBLE), (Element("indices"),), type=kind)
