@@ -188,6 +188,11 @@ def _column(name: str, values: pd.Series[Any]) -> Column:
         kind = "FLOAT" if dtype.itemsize <= 4 else "DOUBLE"
     elif dtype.kind in "iu":
         bits = int(dtype.itemsize) * 8 * (2 if dtype.kind == "u" else 1)
+        if bits > 64 and values.max() >= 2**63:
+            raise SampleError(
+                f"Column {name!r} of the sample has {values.max()}, which is no BIGINT. Give "
+                "numbers up to 9223372036854775807, or doubles."
+            )
         kind = {8: "TINYINT", 16: "SMALLINT", 32: "INT"}.get(bits, "BIGINT")
     elif dtype.kind == "b":
         kind = "BOOLEAN"

@@ -163,6 +163,8 @@ class Arena:
 
     def lookup(self, x: Expr, entries: Mapping[Key, Any], default: Any, dtype: str) -> Expr:
         """A value by key. `x` is a string, or a number whose NaN may be a key."""
+        # One NaN for all tables: two are two keys, and would not meet where tables are joined.
+        entries = {key if key == key else np.nan: value for key, value in entries.items()}
         if x.is_literal:
             return self.literal(_found(entries, x.value, default), dtype)
         if x.op == "where" and x.args[0].op == "lookup" and x.args[1].is_literal:

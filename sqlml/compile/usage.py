@@ -68,7 +68,8 @@ def _without_trees(proto: onnx.ModelProto) -> tuple[bytes, list[str]]:
 
     It depends on the same inputs, and is short, however many splits there are. The weights of the
     sums are random, lest columns of one category take each other's place in a sum, or one output
-    another's: then nothing would be left of them.
+    another's: then nothing would be left of them. As would be of a sum with NaN, in the place of
+    which other random numbers stand.
     """
     random = np.random.default_rng(0)
     changed = onnx.ModelProto()
@@ -86,11 +87,16 @@ def _without_trees(proto: onnx.ModelProto) -> tuple[bytes, list[str]]:
         weight = weight.astype(numpy_helper.to_array(given["nodes_splits"]).dtype)
         out = node.output[0]
         sums.append(out)
-        for name, values in ((f"{out}_features", features), (f"{out}_weights", weight)):
+        missing = random.uniform(1, 2, (1, len(features))).astype(weight.dtype)
+        made = {f"{out}_features": features, f"{out}_weights": weight, f"{out}_missing": missing}
+        for name, values in made.items():
             changed.graph.initializer.append(numpy_helper.from_array(values, name))
+        read, absent, filled = f"{out}_read", f"{out}_absent", f"{out}_filled"
         nodes += [
-            helper.make_node("Gather", [node.input[0], f"{out}_features"], [f"{out}_read"], axis=1),
-            helper.make_node("MatMul", [f"{out}_read", f"{out}_weights"], [out]),
+            helper.make_node("Gather", [node.input[0], f"{out}_features"], [read], axis=1),
+            helper.make_node("IsNaN", [read], [absent]),
+            helper.make_node("Where", [absent, f"{out}_missing", read], [filled]),
+            helper.make_node("MatMul", [filled, f"{out}_weights"], [out]),
         ]
     del changed.graph.node[:]
     changed.graph.node.extend(nodes)

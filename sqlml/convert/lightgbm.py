@@ -7,6 +7,7 @@ the values of pandas' category columns in the order of their codes.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from dataclasses import dataclass
@@ -137,11 +138,14 @@ def nodes(
     matrix: str,
     coded: Mapping[int, Categories] | None = None,
     whole: Collection[int] = (),
+    *,
+    sparse: bool = False,
 ) -> Scores:
     """Add the model's nodes; `matrix` is [N, features] in double.
 
     `coded`: by number, the features that were pandas category columns. `whole`: the features
-    that have integers only.
+    that have integers only. `sparse`: the original gets a sparse matrix, of which it takes
+    numbers as they are stored.
     """
     from sqlml.convert.booster import ONE_HOT, Scores
     from sqlml.convert.links import LINKS, two_columns
@@ -151,6 +155,8 @@ def nodes(
         raise NotConvertibleError(
             source.kind, "it was trained on pandas category columns.", ONE_HOT
         )
+    if sparse:
+        source = dataclasses.replace(source, band=False)
     result = total = _trees(g, source, matrix, coded or {}, whole)
     if source.sigmoid != 1:
         result = g.node("Mul", result, g.const(source.sigmoid, "float64"))
@@ -183,6 +189,8 @@ class _Source:
     categories: list[list[Any]]
     """Of each pandas category column, in their order, the values by code."""
     trees: list[dict[str, str]]
+    band: bool = True
+    """Numbers that are nearly zero are left out of a row, and so are zero."""
 
 
 def _read(model: Any) -> _Source:
@@ -287,8 +295,6 @@ def _task(
 
 def _as_lightgbm_names(sample: Sample) -> Sample:
     """The sample under the names that LightGBM made of its columns: without spaces."""
-    import dataclasses
-
     renamed = [
         dataclasses.replace(column, name=column.name.replace(" ", "_")) for column in sample.columns
     ]
@@ -440,7 +446,9 @@ def _tree(
         return np.array(facts[key].split(), np.float64 if kind is float else np.int64)
 
     feature, decision = numbers("split_feature", int), numbers("decision_type", int)
-    threshold = _beyond_zeros(numbers("threshold", float))
+    threshold = numbers("threshold", float)
+    if source.band:
+        threshold = _beyond_zeros(threshold)
     default_left, missing = (decision & 2) > 0, (decision >> 2) & 3
     sets = _members(facts)
     named = numbers("threshold", float)  # of a split by category, the number of its set

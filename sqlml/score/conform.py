@@ -74,7 +74,8 @@ def conform(column: pa.Array, field: Input) -> tuple[Vector, Vector | None]:
         column = column.combine_chunks()
     if field.width is not None:
         return _matrix(column, field, field.width)
-    if pa.types.is_floating(column.type):
+    is_float = pa.types.is_floating(column.type)
+    if is_float:
         values = column.to_numpy(zero_copy_only=False)
         missing = np.isnan(values)
         refused = missing if not field.takes_missing else np.zeros(len(values), bool)
@@ -101,7 +102,9 @@ def conform(column: pa.Array, field: Input) -> tuple[Vector, Vector | None]:
             values[untold] = ""
             refused = refused | untold
     if field.categories is not None:
-        known = pc.is_in(column, value_set=pa.array(field.categories).cast(column.type))
+        # To a hash -0.0 is not 0.0; a sum with 0.0 is never -0.0.
+        sought = pc.add(column, pa.scalar(0.0, column.type)) if is_float else column
+        known = pc.is_in(sought, value_set=pa.array(field.categories).cast(column.type))
         refused = refused | ~(known.to_numpy(zero_copy_only=False) | missing)
     if field.below is not None:
         refused = refused | (values < 0) | (values >= field.below)

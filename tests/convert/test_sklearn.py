@@ -172,6 +172,16 @@ def test_a_missing_string_is_the_authors_own_missing_value(marker):
     agrees(fitted(columns(), logistic(), rows=rows), rows, others)
 
 
+def test_the_most_frequent_text_may_be_none():
+    """An imputer for NaN takes None for a text, and leaves it where it is."""
+    rows = pd.DataFrame({"plan": np.where(YES == "yes", "basic", None), "size": "S"}, dtype=object)
+    fill = impute.SimpleImputer(strategy="most_frequent")
+    encoder = preprocessing.OneHotEncoder(handle_unknown="ignore")
+    model = fitted(fill, encoder, linear_model.Ridge(), rows=rows, target=TARGET)
+    assert fill.statistics_.tolist() == [None, "S"]
+    agrees(model, rows)
+
+
 ENCODERS = [
     preprocessing.OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=45),
     preprocessing.OneHotEncoder(handle_unknown="ignore", drop="first"),
@@ -235,6 +245,17 @@ def test_columns_may_be_chosen_by_a_function_or_by_position():
     agrees(fitted(by_place, logistic(), rows=X[NUMBERS].to_numpy("f8")), X[NUMBERS].to_numpy("f8"))
 
 
+def test_booleans_and_numbers_of_python_may_be_none():
+    """Columns of objects, as pandas has them of a query's result."""
+    rows = X[["a b"]].assign(flag=X["flag"].astype(object), n=X["c`d"].astype(object))
+    rows.loc[::7, ["flag", "n"]] = None
+    encoder = compose.ColumnTransformer(
+        [("e", preprocessing.OneHotEncoder(handle_unknown="ignore"), ["flag", "n"])],
+        remainder="passthrough",
+    )
+    agrees(fitted(encoder, logistic(), rows=rows), rows)
+
+
 def test_a_category_column_is_one_of_strings():
     rows = X.astype({"home.dest": "category"})
     agrees(fitted(columns(), logistic(), rows=rows), rows)
@@ -261,6 +282,27 @@ def test_transformers_compute_in_double(step):
     assert scoring.precision == "float64"
 
 
+@pytest.mark.parametrize("quantiles", [10, 200])
+def test_quantiles_of_the_normal_distribution(quantiles):
+    """At both ends and beyond them too, and of a missing number."""
+    step = preprocessing.QuantileTransformer(n_quantiles=quantiles, output_distribution="normal")
+    rows = X[["größe", "c`d"]].assign(same=2.0)
+    ends = [rows["größe"].min(), rows["größe"].max()]
+    few = pd.DataFrame({"größe": [*ends, -1e9, 1e9, ends[1] - 1e-8], "c`d": 2, "same": 2.0})
+    model = fitted(step, linear_model.Ridge(), rows=rows, target=TARGET)
+    agrees(model, rows, few, within=1e-11)
+    agrees(model, rows, within=1e-11)
+    gaps = rows.astype({"c`d": float}).where(RANDOM.random(rows.shape) > 0.1)
+    agrees(fitted(step, tree.DecisionTreeRegressor(max_depth=4), rows=gaps, target=TARGET), gaps)
+
+
+@pytest.mark.parametrize("function", [np.log1p, np.sign, np.abs], ids=lambda f: f.__name__)
+def test_whole_numbers_may_go_through_a_function_that_does_not_overflow(function):
+    rows = X[["c`d"]].astype("int64")
+    step = preprocessing.FunctionTransformer(function)
+    agrees(fitted(step, linear_model.Ridge(), rows=rows, target=TARGET), rows)
+
+
 def test_small_numbers_keep_their_logarithm():
     rows = pd.DataFrame({"x": np.geomspace(1e-18, 1e18, N)})
     step = preprocessing.FunctionTransformer(np.log1p)
@@ -285,6 +327,24 @@ def test_float32_columns_are_scaled_as_float32():
     forest = ensemble.RandomForestClassifier(10, random_state=0)
     scoring = agrees(fitted(preprocessing.StandardScaler(), forest, rows=rows), rows)
     assert {i.wire for i in scoring.signature.inputs} == {"FLOAT"}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
+@pytest.mark.parametrize("norm", ["l1", "l2", "max"])
+def test_rows_of_nearly_zero_are_normalised_as_scikit_learn_does(norm, sparse, dtype):
+    """It leaves a dense row as it is below ten times the precision, a sparse one at zero only."""
+    rows = X[["a b", "größe"]].astype(dtype)
+    few = pd.DataFrame({"a b": [3e-8, 1e-16, 3e-5, 0.0], "größe": [-1e-8, 0.0, 2e-5, 0.0]})
+    before = compose.ColumnTransformer(
+        [("b", preprocessing.Binarizer(threshold=4.0), ["größe"])], remainder="passthrough"
+    )
+    if sparse:
+        hot = preprocessing.OneHotEncoder(categories=[[0.5]], handle_unknown="ignore")
+        before.set_params(transformers=[("h", hot, ["größe"])], sparse_threshold=1.0)
+    model = fitted(before, preprocessing.Normalizer(norm), linear_model.Ridge(), rows=rows,
+                   target=TARGET)  # fmt: skip
+    agrees(model, rows, few.astype(dtype), within=1e-12 if dtype == "float64" else 1e-6)
 
 
 # ---- classifiers ------------------------------------------------------------------------
@@ -468,6 +528,28 @@ def test_clusters_and_outliers(model):
     assert scoring.signature.outputs[0].type == "BIGINT"
 
 
+FAR = pd.DataFrame({"a b": [1e160, -1e160, 3.0, 1e30], "größe": [0.0, 2.0, -1e200, 1e30]})
+
+
+@pytest.mark.parametrize(
+    "model",
+    [cluster.KMeans(3, random_state=0, n_init=1), cluster.Birch(n_clusters=3),
+     cluster.MeanShift(), mixture.GaussianMixture(1, random_state=0),
+     multiclass.OutputCodeClassifier(logistic(), code_size=2, random_state=0)],
+    ids=lambda m: type(m).__name__,
+)  # fmt: skip
+def test_a_row_far_from_everything_has_its_cluster(model):
+    """The square of the row swallows what tells clusters apart, where scikit-learn adds it."""
+    rows = X[["a b", "größe"]]
+    agrees(model.fit(rows, THREE), rows, FAR)
+
+
+def test_clusters_may_have_sparse_centres():
+    encoder = preprocessing.OneHotEncoder()
+    model = pipeline.make_pipeline(encoder, cluster.AffinityPropagation(random_state=0))
+    agrees(model.fit(X[["c`d"]]), X[["c`d"]])
+
+
 # ---- boosters inside pipelines ----------------------------------------------------------
 
 
@@ -486,6 +568,32 @@ def test_a_booster_may_be_the_last_step(framework, sparse):
     agrees(fitted(steps, model, target=target), HOLES, UNSEEN, within=within)
 
 
+NEARLY_ZERO = float(np.float32(1e-35))
+
+
+@pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
+@pytest.mark.parametrize("framework", ["xgboost", "lightgbm"])
+def test_a_number_next_to_zero_is_what_it_is_to_a_booster(framework, sparse):
+    """LightGBM leaves it out of a dense row and not of a sparse one; to XGBoost it is there."""
+    module = importlib.import_module(framework)
+    options = {"verbose": -1, "min_child_samples": 2} if framework == "lightgbm" else {}
+    model = getattr(module, {"lightgbm": "LGBM", "xgboost": "XGB"}[framework] + "Regressor")(
+        n_estimators=5, **options
+    )
+    rng = np.random.default_rng(3)
+    amount = rng.normal(size=400) * (rng.random(400) < 0.4)
+    rows = pd.DataFrame({"amount": amount, "shop": rng.choice(list("abcdefgh"), 400)})
+    steps = compose.ColumnTransformer(
+        [("shop", preprocessing.OneHotEncoder(), ["shop"])],
+        remainder="passthrough",
+        sparse_threshold=float(sparse),
+    )
+    trained = pipeline.make_pipeline(steps, model).fit(rows, np.sign(amount) * 3 + 1)
+    near = [0.0, 5e-324, 1e-46, 1e-40, NEARLY_ZERO / 2, NEARLY_ZERO, 2 * NEARLY_ZERO, 1e-30]
+    others = pd.DataFrame({"amount": [*near, *(-v for v in near)], "shop": "a"})
+    agrees(trained, rows, others, within=1e-6)
+
+
 # ---- refusals ---------------------------------------------------------------------------
 
 
@@ -496,7 +604,20 @@ def _text(**options):
     return pipeline.make_pipeline(columns, logistic())
 
 
+WHOLE = X[["c`d"]].astype("int8")
+
 REFUSALS = [
+    *(
+        (pipeline.make_pipeline(preprocessing.FunctionTransformer(f), logistic()), rows,
+         f"FunctionTransformer({f.__name__})", reason)
+        for f, rows, reason in (
+            (np.square, WHOLE, "of a column of int8 it makes int8"),
+            (np.abs, WHOLE, "of a column of int8 it makes int8"),
+            (np.negative, WHOLE.astype("uint16"), "it makes uint16"),
+            (np.log1p, WHOLE, "it makes float16"),
+            (np.square, WHOLE.to_numpy("int64"), "it makes int64"),
+        )
+    ),
     (preprocessing.StandardScaler(), X[NUMBERS], "StandardScaler", "no predict method"),
     (_text(token_pattern=r"(?<!9)\w+"), X, "TfidfVectorizer", "no certain form"),
     (_text(token_pattern=r"\w*"), X, "TfidfVectorizer", "no certain form"),

@@ -8,13 +8,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    PolynomialFeatures,
+    StandardScaler,
+)
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import sqlml
 from sqlml.convert import Answer
@@ -89,9 +95,9 @@ def test_numbers_of_which_a_step_makes_nan_for_one_that_raises_score_null() -> N
     model = sqlml.convert(original, sample=rows)
     report = sqlml.verify(model, original, rows)
     assert report.ok
-    assert report.rejected["income"][-1] == "numbers below -0.9"
-    assert report.rejected["pages"][-1] == "numbers below 0"
-    given = [pa.array([6.0, -0.5, -7.0, -1.0, 6.0, -np.inf]), pa.array([3, 3, 3, 3, -1, 3])]
+    assert inputs(report)["income"].smallest == np.nextafter(-1.0, 0.0)
+    assert inputs(report)["pages"].smallest == 0
+    given = [pa.array([6.0, -0.95, -7.0, -1.0, 6.0, -np.inf]), pa.array([3, 3, 3, 3, -1, 3])]
     accepted = accepting(model, report.signature.inputs)
     for raw in raw_results(accepted, given).values():
         assert [v is None for v in raw.to_pylist()] == [False, False, True, True, True, True]
@@ -103,10 +109,41 @@ def test_numbers_whose_exponential_overflows_score_null_where_the_original_raise
     model = sqlml.convert(original, sample=rows)
     report = sqlml.verify(model, original, rows)
     assert report.ok
-    assert report.rejected["x"] == ("missing values", "infinity", "numbers above 30")
+    assert report.rejected["x"] == ("missing values", "infinity", "numbers above 88.7228")
     accepted = accepting(model, report.signature.inputs)
-    for raw in raw_results(accepted, [pa.array([1.0, 100.0, -1e30], pa.float32())]).values():
-        assert [v is None for v in raw.to_pylist()] == [False, True, False]
+    for raw in raw_results(accepted, [pa.array([1.0, 100.0, 80.0, -1e30], pa.float32())]).values():
+        assert [v is None for v in raw.to_pylist()] == [False, True, False, False]
+
+
+def test_a_limit_is_found_where_something_larger_still_is_taken_for_missing() -> None:
+    """Of the largest doubles a distance is infinity less infinity, and NaN to the tree."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"x": rng.uniform(1, 3, 60)})
+    near = KMeans(3, n_init=1, random_state=0)
+    original = make_pipeline(near, DecisionTreeRegressor(max_depth=3)).fit(rows, rows["x"])
+    original.predict(pd.DataFrame({"x": [1.79e308]}))
+    report = sqlml.verify(sqlml.convert(original, sample=rows), original, rows)
+    assert report.ok
+    assert inputs(report)["x"].largest == 3e38
+    with pytest.raises(ValueError, match="too large"):
+        original.predict(pd.DataFrame({"x": [1e39]}))
+
+
+def test_no_row_is_scored_of_which_only_the_product_is_refused() -> None:
+    """Each factor alone is taken up to the end of float32, both together are not."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.uniform(0.5, 1, (60, 2)), columns=["x", "y"])
+    products = PolynomialFeatures(interaction_only=True)
+    original = make_pipeline(products, DecisionTreeRegressor(max_depth=3)).fit(rows, rows["x"])
+    model = sqlml.convert(original, sample=rows)
+    report = sqlml.verify(model, original, rows)
+    assert report.ok
+    accepted = accepting(model, report.signature.inputs)
+    given = [pa.array([1.0, 1e15, 1e15, 1e30]), pa.array([1.0, 1.0, 1e15, 1e30])]
+    for raw in raw_results(accepted, given).values():
+        assert [v is None for v in raw.to_pylist()] == [False, False, False, True]
+    with pytest.raises(ValueError, match="too large"):
+        original.predict(pd.DataFrame({"x": [1e30], "y": [1e30]}))
 
 
 def test_unknown_categories_that_the_original_refuses_score_null(
@@ -126,6 +163,17 @@ def test_unknown_categories_that_the_original_refuses_score_null(
         [pa.array(["pro", "free", None, "", "pro"]), pa.array([9, 9, 9, 9, 4])]
     )
     assert [v is None for v in scored.to_pylist()] == [False, True, True, True, True]
+
+
+def test_a_known_zero_is_known_with_either_sign() -> None:
+    rows = pd.DataFrame({"paid": [0.0, 1.0, 2.0] * 20})
+    original = make_pipeline(OneHotEncoder(), LinearRegression()).fit(rows, rows["paid"])
+    model = sqlml.convert(original, sample=rows)
+    report = sqlml.verify(model, original, rows)
+    assert report.ok
+    accepted = accepting(model, report.signature.inputs)
+    for raw in raw_results(accepted, [pa.array([0.0, -0.0, 1.0, 3.0])]).values():
+        assert [v is None for v in raw.to_pylist()] == [False, False, False, True]
 
 
 def test_unknown_categories_that_the_original_takes_are_scored(

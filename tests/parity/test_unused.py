@@ -16,7 +16,7 @@ from sklearn.linear_model import Lasso, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
-from xgboost import XGBClassifier
+from xgboost import XGBClassifier, XGBRegressor
 
 import sqlml
 from sqlml.compile import prepare
@@ -241,3 +241,13 @@ def test_a_graph_that_lets_nan_through_a_weight_of_zero_uses_the_input(stand_in:
     report = sqlml.verify(leaky, stand_in.Model(careful), ROWS)
     assert report.ok
     assert report.rejected["y"] == ("missing values", "infinity")
+
+
+def test_a_category_that_is_missing_in_a_sparse_matrix_is_used() -> None:
+    """XGBoost takes its zeros for missing: one of two columns of a category always is."""
+    rows = pd.DataFrame({"plan": ["a", "b", "c", "d"] * 50, "size": ["S", "M"] * 100})
+    target = rows["plan"].map({"a": 1.0, "b": 5.0}).fillna(3.0)
+    original = make_pipeline(OneHotEncoder(), XGBRegressor(n_estimators=3, max_depth=2))
+    model, report = published(original.fit(rows, target), rows)
+    assert 0 in used_inputs(model)
+    assert {"onnx", "trees", "sql"} == set(report.backends)

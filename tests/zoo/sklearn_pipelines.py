@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.cluster import FeatureAgglomeration
@@ -36,6 +37,7 @@ from sklearn.preprocessing import (
     PowerTransformer,
     QuantileTransformer,
     RobustScaler,
+    SplineTransformer,
     StandardScaler,
     TargetEncoder,
 )
@@ -44,6 +46,9 @@ from sklearn.tree import DecisionTreeClassifier
 
 from . import data
 from .case import Case, trained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 sql_names = partial(data.numbers, names=data.SQL_NAMES)
 customers = data.customers
@@ -73,6 +78,10 @@ def imputed(numeric: object | None = None, text: object | None = None) -> Column
 
 def one_hot(**options: object) -> OneHotEncoder:
     return OneHotEncoder(**{"handle_unknown": "ignore", **options})
+
+
+def splines(**options: object) -> Callable[[], object]:
+    return lambda: make_pipeline(SplineTransformer(**options), Ridge())
 
 
 PIPELINES = (
@@ -327,6 +336,23 @@ PIPELINES = (
                 GradientBoostingRegressor(n_estimators=20),
             ),
             customers_with_gaps,
+            data.number,
+        ),
+    ),
+    *(
+        Case(f"sklearn-splines-{name}", trained(splines(**options), data.numbers, data.number))
+        for name, options in (
+            ("constant", {}),
+            ("linear", {"extrapolation": "linear", "knots": "quantile", "degree": 1}),
+            ("continued", {"extrapolation": "continue", "include_bias": False}),
+            ("periodic", {"extrapolation": "periodic", "sparse_output": True}),
+        )
+    ),
+    Case(
+        "sklearn-splines-missing",
+        trained(
+            splines(handle_missing="zeros", n_knots=4),
+            partial(data.numbers, missing=0.1),
             data.number,
         ),
     ),

@@ -109,7 +109,11 @@ def _part(g: Graph, index: int, column: Column, sample: Sample) -> Part:
     tensor = g.input(f"in{index}", element)
     values = sample.frame[column.name]
     seen = values.dtype != object or bool(values.isna().any())
-    return Part(tensor, 1, kind, column.missing, seen, index, categorical=column.categorical)  # type: ignore[arg-type]
+    dtype = getattr(values.dtype, "numpy_dtype", values.dtype)  # a nullable type has one
+    return Part(
+        tensor, 1, kind, column.missing, seen, index,  # type: ignore[arg-type]
+        categorical=column.categorical, integer=dtype.name if dtype.kind in "iu" else "",
+    )  # fmt: skip
 
 
 def _input(g: Graph, index: int, column: Column) -> Input:

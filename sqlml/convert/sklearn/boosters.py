@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sqlml.convert.categories import Categories, code_column, codes_of
-from sqlml.convert.graph import DOUBLE
+from sqlml.convert.graph import DOUBLE, FLOAT
 from sqlml.convert.sklearn.frame import Part, Result, Table, name_of
 from sqlml.errors import NotConvertibleError
 from sqlml.sample import Column
@@ -34,13 +34,18 @@ def predict_booster(g: Graph, step: Any, table: Table) -> Result:
             "it gets texts or categories from the model around it.",
             "Encode them first, or publish the booster by itself (best_estimator_, say).",
         )
-    matrix = table.matrix(g, step, "FLOAT" if framework == "xgboost" else "DOUBLE")
+    matrix = table.matrix(g, step)
     if table.sparse and framework == "xgboost":
-        # XGBoost reads a sparse matrix as it is stored: a zero is absent, hence missing.
-        nothing = g.const(np.array([0.0]), "float32")
-        absent = g.node("Equal", matrix, nothing)
-        matrix = g.node("Where", absent, g.const(np.array([np.nan]), "float32"), matrix)
-    scores = module.nodes(g, step, matrix, coded)
+        # XGBoost reads a sparse matrix as it is stored: a zero is absent, hence missing. What is
+        # zero in float32 alone was stored.
+        zero, missing = (
+            g.const(np.array([v]), "float32" if table.kind == "FLOAT" else "float64")
+            for v in (0.0, np.nan)
+        )
+        matrix = g.node("Where", g.node("Equal", matrix, zero), missing, matrix)
+    matrix = g.cast(matrix, FLOAT if framework == "xgboost" else DOUBLE)
+    stored = {"sparse": table.sparse} if framework == "lightgbm" else {}
+    scores = module.nodes(g, step, matrix, coded, **stored)
     if scores.task == "regression":
         return Result("regression", g.cast(scores.tensor, DOUBLE), scores.width)
     classes = tuple(step.classes_)

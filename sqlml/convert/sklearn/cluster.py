@@ -10,29 +10,49 @@ from sqlml.convert.links import row_sum
 from sqlml.convert.sklearn.arithmetic import affine, argmax
 from sqlml.convert.sklearn.frame import Result, Table, dense, name_of
 from sqlml.convert.sklearn.linear import outliers
+from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
     from sqlml.convert.graph import Graph
 
 
-def _squared_distances(g: Graph, step: Any, table: Table, centres: Any) -> str:
-    """[N, clusters], without what a row has in common for all clusters added last."""
+def _distances(g: Graph, step: Any, table: Table, centres: Any) -> tuple[str, str]:
+    """[N, clusters] and [N, 1], which together are the squared distances.
+
+    The second is what a row has in common for all clusters.
+    """
     x = table.matrix(g, step, "DOUBLE")
+    centres = centres.toarray() if hasattr(centres, "toarray") else centres
     centres = np.asarray(centres, dtype="float64")
+    if not len(centres):
+        raise NotConvertibleError(name_of(step), "its training found no clusters.")
     mean = centres.mean(axis=0)
     shifted = g.node("Sub", x, g.const(mean))
     centres = centres - mean
     cross = affine(g, shifted, -2 * centres, (centres**2).sum(axis=1))
-    return g.node("Add", cross, row_sum(g, g.node("Mul", shifted, shifted)))
+    return cross, row_sum(g, g.node("Mul", shifted, shifted))
 
 
 def _k_means(g: Graph, step: Any, table: Table) -> Result:
+    """The nearest centre, told without the square of the row, as scikit-learn does here.
+
+    Far from all centres that would swallow what tells them apart.
+    """
+    distances, _ = _distances(g, step, table, step.cluster_centers_)
+    return Result("clustering", _first_least(g, distances))
+
+
+def _nearest_centre(g: Graph, step: Any, table: Table) -> Result:
     return Result("clustering", _nearest(g, step, table, step.cluster_centers_))
 
 
 def _nearest(g: Graph, step: Any, table: Table, centres: Any) -> str:
-    """[N] int64: the number of the nearest centre, the first of equals."""
-    distances = _squared_distances(g, step, table, centres)
+    """[N] int64: the number of the nearest centre, by sklearn's pairwise_distances_argmin."""
+    return _first_least(g, g.node("Add", *_distances(g, step, table, centres)))
+
+
+def _first_least(g: Graph, distances: str) -> str:
+    """[N] int64: the first of the least."""
     return g.node("ArgMin", distances, axis=1, keepdims=0, select_last_index=0)
 
 
@@ -44,7 +64,7 @@ def _birch(g: Graph, step: Any, table: Table) -> Result:
 
 
 def _k_means_transform(g: Graph, step: Any, table: Table) -> Table:
-    distances = _squared_distances(g, step, table, step.cluster_centers_)
+    distances = g.node("Add", *_distances(g, step, table, step.cluster_centers_))
     squares = g.node("Max", distances, g.const(np.array([0.0])))
     return dense(g.node("Sqrt", squares), len(step.cluster_centers_))
 
@@ -74,6 +94,7 @@ def _mixture(g: Graph, step: Any, table: Table) -> Result:
     top = g.node("ReduceMax", weighted, g.const([1], "int64"), keepdims=1)
     mass = row_sum(g, g.node("Exp", g.node("Sub", weighted, top)))
     score = g.node("Add", g.node("Log", mass), top)
+    score = g.node("Where", g.node("IsInf", top), top, score)
     return Result("clustering", argmax(g, weighted), score=score)
 
 
@@ -111,8 +132,8 @@ TRANSFORMS = {"KMeans": _k_means_transform, "MiniBatchKMeans": _k_means_transfor
 PREDICTORS = {
     "KMeans": _k_means,
     "MiniBatchKMeans": _k_means,
-    "MeanShift": _k_means,
-    "AffinityPropagation": _k_means,
+    "MeanShift": _nearest_centre,
+    "AffinityPropagation": _nearest_centre,
     "Birch": _birch,
     "GaussianMixture": _mixture,
     "BayesianGaussianMixture": _mixture,

@@ -118,6 +118,15 @@ def apply_function(g: Graph, step: Any, func: Any, kw_args: Any, table: Table) -
             f"Use a NumPy function of one argument ({', '.join(sorted(UFUNCS))}), or compute "
             "the column in SQL before PREDICT.",
         )
+    for integer in sorted({part.integer for part in table.parts if part.integer}):
+        computed = func(np.ones(1, integer)).dtype
+        widest = integer == "int64" and name in ("absolute", "negative")
+        if computed != np.float64 and not widest and name != "sign":
+            raise NotConvertibleError(
+                f"{name_of(step)}({name})",
+                f"of a column of {integer} it makes {computed}, which overflows or is not exact.",
+                "Train it on doubles, as of X.astype('float64').",
+            )
     kind = table.kind
     matrix = g.cast(table.matrix(g, step), DOUBLE)
     result = g.cast(UFUNCS[name](g, matrix), ELEMENT[kind])

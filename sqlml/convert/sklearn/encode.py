@@ -48,8 +48,8 @@ def _key(part: Part, key: Any, step: object) -> str | float | None:
     """A category as the graph's tensor holds it; None for one that no row can hold."""
     missing = is_missing(key)
     if part.kind != "STRING":
-        if missing:
-            return None if key is None else float("nan")
+        if missing:  # of booleans that are objects, None may be the missing one
+            return float("nan") if (key is None) == (part.missing is None) else None
         if isinstance(key, str):
             raise NotConvertibleError(
                 name_of(step), "it was trained on strings where the sample has numbers.",

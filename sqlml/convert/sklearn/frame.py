@@ -35,6 +35,8 @@ class Part:
     imputed: bool = False
     categorical: bool = False
     """A pandas category column, where the original gets a DataFrame."""
+    integer: str = ""
+    """NumPy's name of its type, where the original gets whole numbers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def _simple(g: Graph, step: Any, table: Table) -> Table:
     columns = table.split(g)
     parts: list[Part] = []
     for part, fill in zip(columns, step.statistics_, strict=True):
-        if is_missing(fill):
+        if is_missing(fill) and fill is not None:  # None may be the most frequent text
             if step.keep_empty_features:
                 raise NotConvertibleError(name_of(step), "a column was empty in training.")
             continue

@@ -157,12 +157,13 @@ def _one_vs_one(g: Graph, step: Any, table: Table) -> Result:
 def _output_code(g: Graph, step: Any, table: Table) -> Result:
     """The class whose code is the nearest to the members' answers (sklearn.multiclass).
 
-    Of |y - c|² only -2 y·c + |c|² differs from class to class, and that is what scikit-learn's
-    pairwise_distances_argmin compares.
+    With the square of the answers, as scikit-learn's pairwise_distances_argmin adds it: where they
+    are huge it swallows what differs from class to class, and the first is taken.
     """
-    answers = [decision_of(g, step, e, predict(g, e, table)) for e in step.estimators_]
+    answers = g.concat([decision_of(g, step, e, predict(g, e, table)) for e in step.estimators_])
     codes = np.asarray(step.code_book_, dtype="float64")
-    distances = affine(g, g.concat(answers), -2 * codes, (codes**2).sum(axis=1))
+    cross = affine(g, answers, -2 * codes, (codes**2).sum(axis=1))
+    distances = g.node("Add", cross, row_sum(g, g.node("Mul", answers, answers)))
     label = g.node("ArgMin", distances, axis=1, keepdims=0, select_last_index=0)
     return Result("classification", label=label, classes=tuple(step.classes_))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Each has two tables, TRANSFORMS and PREDICTORS, by class name.
 MODULES = (
     "compose", "scale", "impute", "encode", "linear", "trees", "meta", "calibrate", "vote",
-    "svm", "kernels", "cluster", "words",
+    "svm", "kernels", "cluster", "splines", "words",
 )  # fmt: skip
 
 

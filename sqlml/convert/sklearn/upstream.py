@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from onnx import numpy_helper
@@ -149,6 +150,16 @@ def _width_of_targets(step: Any) -> int:
     return int(answer.size)
 
 
+def _with_dense_rows(step: Any) -> Any:
+    """The step, whose training rows skl2onnx takes as an array only: counts of words are sparse."""
+    rows = getattr(step, "_fit_X", None)
+    if not hasattr(rows, "toarray"):
+        return step
+    made = copy.copy(step)
+    made._fit_X = cast("Any", rows).toarray()
+    return made
+
+
 def _converted(
     g: Graph, step: Any, table: Table, options: dict[str, Any]
 ) -> tuple[onnx.ModelProto, dict[str, str]]:
@@ -157,6 +168,7 @@ def _converted(
         raise NotConvertibleError(name_of(step), "it is not scikit-learn's own class.", _TRY_OTHER)
     if name_of(step) in REFUSED:
         raise NotConvertibleError(name_of(step), REFUSED[name_of(step)], _TRY_OTHER)
+    step = _with_dense_rows(step)
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
     from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
