@@ -60,7 +60,7 @@ def formula(model: ScoringModel, facts: Mapping[int, Fact] | None = None) -> For
     """
     arena = Arena()
     fields = model.signature.inputs
-    inputs = [arena.input(i, numpy_name(f.wire)) for i, f in enumerate(fields)]
+    inputs = _inputs(model, arena)
     found = _tensors(model, arena, inputs, [t.name for t in model.tensors])
     made = []
     for tensor, raw in zip(model.tensors, model.raw, strict=True):
@@ -82,18 +82,22 @@ def formula(model: ScoringModel, facts: Mapping[int, Fact] | None = None) -> For
 def cells(model: ScoringModel, names: Sequence[str]) -> list[Expr]:
     """The elements of some tensors of a model's graph. Raises as `formula`."""
     arena = Arena()
+    tensors = _tensors(model, arena, _inputs(model, arena), names)
+    return [cell for tensor in tensors.values() for cell in tensor]
+
+
+def _inputs(model: ScoringModel, arena: Arena) -> list[Expr]:
     fields = model.signature.inputs
-    inputs = [arena.input(i, numpy_name(f.wire)) for i, f in enumerate(fields)]
-    return [cell for tensor in _tensors(model, arena, inputs, names).values() for cell in tensor]
+    arrays = [field.name for field in fields if field.width is not None]
+    if arrays:
+        raise NotCompilableError(f"Input {arrays[0]!r} is an ARRAY, which has no form in SQL.")
+    return [arena.input(i, numpy_name(field.wire)) for i, field in enumerate(fields)]
 
 
 def _tensors(
     model: ScoringModel, arena: Arena, inputs: Sequence[Expr], names: Sequence[str]
 ) -> dict[str, list[Expr]]:
     proto = onnx.load_from_string(model.onnx)
-    arrays = [field.name for field in model.signature.inputs if field.width is not None]
-    if arrays:
-        raise NotCompilableError(f"Input {arrays[0]!r} is an ARRAY, which has no form in SQL.")
     initialised = {t.name for t in proto.graph.initializer}
     given = [i.name for i in proto.graph.input if i.name not in initialised]
     found = read_graph(proto, arena, dict(zip(given, inputs, strict=True)), names)

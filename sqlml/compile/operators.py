@@ -154,7 +154,7 @@ def _aligned(arena: Arena, tensors: Sequence[Any]) -> list[Array]:
         if constant.ndim == rank:
             if constant.shape[0] != 1:
                 raise NotCompilableError("A constant differs from row to row.")
-            constant = constant[0]
+            constant = np.asarray(constant[0])
         found.append(_literals(arena, constant))
     return found
 
@@ -352,7 +352,8 @@ def _gather(arena: Arena, given: Sequence[Any], attributes: Mapping[str, Any]) -
         return np.take(x, indices, axis=axis)
     if isinstance(indices, Rows):
         raise NotCompilableError("Gather by computed places has no form in SQL.")
-    return Rows(np.take(x.cells, indices, axis=_axis(axis, x.cells.ndim + 1)))
+    taken = np.take(x.cells, indices, axis=_axis(axis, x.cells.ndim + 1))
+    return Rows(np.asarray(taken, dtype=object))  # of one place it is the expression itself
 
 
 def _picked(arena: Arena, values: Array, indices: Rows, axis: int) -> Rows:

@@ -103,6 +103,14 @@ def scoring_model(
     )
 
 
+def without_denormals(g: Graph, x: str, width: Width) -> str:
+    """Zero where a number has fewer than all digits: TensorFlow takes them so, as it compares."""
+    import numpy as np
+
+    least, zero = g.const(np.finfo(width).tiny), g.const([0.0], width)
+    return g.node("Where", g.node("Less", g.node("Abs", x), least), zero, x)
+
+
 def accept_indices(g: Graph, index: int, entries: int) -> None:
     """Note that an input, by its number, is an index of so many entries; others are refused."""
     g.below[index] = min(entries, g.below.get(index, entries))

@@ -12,7 +12,9 @@ import pytest
 from sqlml.compile.evaluate import evaluate
 from sqlml.compile.expressions import Arena
 from sqlml.compile.formula import Field, Formula
+from sqlml.compile.operators import read_graph
 from sqlml.compile.sql import expression
+from sqlml.convert.graph import DOUBLE, Graph
 from sqlml.signature import Output
 
 if TYPE_CHECKING:
@@ -116,6 +118,20 @@ def test_rows_come_in_blocks_and_arrays_keep_their_order() -> None:
     assert found[5_000].as_py() is None
     assert found.null_count == 1
     assert len(evaluate(formula, [pa.nulls(0), pa.array([], pa.float64())])) == 0
+
+
+def test_a_tensor_of_one_number_a_row_is_read_with_constants() -> None:
+    """[N]: a place of the columns, to which a constant of one number is added."""
+    g = Graph()
+    place = g.node("Gather", g.input("in0", DOUBLE), g.const(np.int64(0)), axis=1)
+    more = g.node("Add", place, g.const([2.0]))
+    g.output("prediction", g.node("Unsqueeze", more, g.const([1], "int64")), DOUBLE, 1)
+    arena = Arena()
+    inputs = {"in0": arena.input(0, "float64")}
+    found = read_graph(g.finish(), arena, inputs, ["prediction"])["prediction"]
+    (cell,) = found.cells.flat
+    scored = evaluate(formula_of(arena, {"score": cell}), [pa.array([1.0, -0.5])])
+    assert scored.to_pylist() == [3.0, 1.5]
 
 
 def test_tables_of_one_number_meet_in_nan() -> None:

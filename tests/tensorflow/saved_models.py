@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .models import CODES, LABELS, STEPS, texts
+from .models import CODES, LABELS, STEPS, bins, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,6 +172,32 @@ def one_module(tf: Any, path: Path) -> Any:
     return made
 
 
+def older(tf: Any, path: Path) -> None:
+    """As Keras 2 wrote layers: places as floating numbers, their range asserted, a row normalised
+    by itself, in training, as a channel of an image."""
+
+    class Older(tf.Module):
+        def __init__(self) -> None:
+            rng = np.random.default_rng(2)
+            self.table = tf.Variable(rng.normal(size=(CODES, 3)), dtype="float32")
+
+        @tf.function(input_signature=[tf.TensorSpec([None, STEPS], tf.float32)])
+        def __call__(self, history: Any) -> Any:
+            places = tf.cast(history, tf.int32)
+            low, high = tf.reduce_min(places), tf.reduce_max(places)
+            inside = tf.logical_and(tf.greater(CODES, high), tf.greater_equal(low, 0))
+            with tf.control_dependencies([tf.raw_ops.Assert(condition=inside, data=[low])]):
+                looked = tf.nn.embedding_lookup(self.table, places)
+            rows, width = tf.shape(looked)[0], 3 * STEPS
+            normal, *_ = tf.compat.v1.nn.fused_batch_norm(
+                tf.reshape(looked, [1, rows, width, 1]), tf.ones([rows]), tf.zeros([rows]),
+                data_format="NCHW", is_training=True,
+            )  # fmt: skip
+            return tf.reshape(normal, [-1, width])[:, :4] * [0.5, 1.0, 2.0, 3.0]
+
+    tf.saved_model.save(Older(), str(path))
+
+
 def of_function(body: Callable[[Any, Any], Any], kind: str = "float32", rows: int | None = None):
     """A tf.Module of one function of `age` or `plan`."""
 
@@ -240,6 +266,8 @@ PUBLISHED: dict[str, Saved] = {
     "export_encoded": Saved(exported(encoded), ["code", "history"], entries={"history": CODES}),
     "export_masked": Saved(exported(masked), ["history"], LABELS, entries={"history": CODES}),
     "export_windows": Saved(exported(windows), ["history"], entries={"history": CODES}),
+    "export_bins": Saved(exported(bins), ["age"]),
+    "older_layers": Saved(older, ["history"], entries={"history": CODES}),
     "signature_of_module": Saved(module, ["age"], opened=signature),
     "logged_module": Saved(one_module, BOTH, LABELS, opened=logged),
 }

@@ -65,17 +65,7 @@ def bound(
 
     Raises `NotConvertibleError` where they are not to be told.
     """
-    for name, tensor in given.items():
-        if str(tensor.dtype) not in types:
-            raise NotConvertibleError(
-                f"Input {name}",
-                f"it is {tensor.dtype}.",
-                f"Let it be one of {listed([*types])}.",
-            )
-        if None in tensor.shape[1:]:
-            raise NotConvertibleError(
-                f"Input {name}", "it is of any length.", "State its length: keras.Input((10,))."
-            )
+    check_tensors(given, types)
     if len(given) == 1:
         ((name, tensor),) = given.items()
         only = Given(name, tensor, tuple(range(len(columns))), element_of_tensor(tensor))
@@ -93,6 +83,21 @@ def bound(
         for name, tensor in given.items()
     ]
     return _of_that_width(several, columns)
+
+
+def check_tensors(given: Mapping[str, Any], types: Sequence[str]) -> None:
+    """Raises `NotConvertibleError` for inputs of other types, and of any length."""
+    for name, tensor in given.items():
+        if str(tensor.dtype) not in types:
+            raise NotConvertibleError(
+                f"Input {name}",
+                f"it is {tensor.dtype}.",
+                f"Let it be one of {listed([*types])}.",
+            )
+        if None in tensor.shape[1:]:
+            raise NotConvertibleError(
+                f"Input {name}", "it is of any length.", "State its length: keras.Input((10,))."
+            )
 
 
 def _of_that_width(inputs: list[Given], columns: Sequence[Column]) -> list[Given]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from sqlml.convert.graph import FLOAT, INT64
 from sqlml.convert.keras.activations import sum_of
-from sqlml.convert.network import accept_indices
+from sqlml.convert.network import accept_indices, without_denormals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,12 +90,17 @@ def _columns(b: Building, call: Call, index: str, mode: str, depth: int) -> str:
 
 def _discretization(b: Building, call: Call) -> str:
     """The number of boundaries that a number is not below."""
+    import keras
+
     layer = call.operation
     if layer.sparse or call.rank > 3 or len(call.inputs[0].shape) > 2:
         raise call.refused("it gives sparse tensors, or is over more than columns.")
     bounds = np.asarray(layer.bin_boundaries, "float32")
     places = int(np.prod([int(n) for n in call.inputs[0].shape[1:]]))
-    x = b.shaped(b.floats(call), places, 1)
+    x = b.floats(call)
+    if keras.backend.backend() == "tensorflow":
+        x = without_denormals(b.g, x, "float32")
+    x = b.shaped(x, places, 1)
     # Written so that NaN is above all of them, as it is for a search among sorted numbers.
     above = b.g.node("Not", b.g.node("Less", x, b.g.const(bounds[None, None, :])))
     count = sum_of(b, b.g.cast(above, FLOAT), 3)

@@ -34,32 +34,34 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
     """
     import tensorflow as tf
 
-    from sqlml.convert.graph import INT32, Graph
+    from sqlml.convert.graph import Graph
     from sqlml.convert.keras.inputs import bound, column_input, joined
     from sqlml.convert.links import ELEMENT
     from sqlml.convert.network import scoring_model, unlabelled
-    from sqlml.convert.tensorflow.running import run
+    from sqlml.convert.tensorflow.running import columns_of, run
     from sqlml.convert.tensorflow.signature import NAME, TYPES, check_output, function_of, taken
+    from sqlml.convert.tensorflow.values import ELEMENTS
     from sqlml.convert.tensorflow.walk import followed
 
     model, labels = unlabelled(model)
     function = function_of(model)
     check_output(function)
     specs = taken(function)
-    inputs = bound(NAME, specs, sample.columns, TYPES)
+    inputs = bound(NAME, columns_of(function), sample.columns, TYPES)
     g = Graph()
     columns = [column_input(g, i, column, inputs) for i, column in enumerate(sample.columns)]
-    tensors = {given.name: joined(g, given, columns) for given in inputs}
-    for name, spec in specs.items():
-        if spec.dtype == "int32":
-            tensors[name] = g.cast(tensors[name], INT32)
-    result, width = followed(
-        g, function, specs, {given.name: (tensors[given.name], given.columns) for given in inputs}
-    )
+    by_name = {}
+    for given in inputs:
+        tensor, element = joined(g, given, columns), ELEMENTS[specs[given.name].dtype]
+        if given.element != element:
+            tensor = g.cast(tensor, element)
+        by_name[given.name] = (tensor, given.columns)
+    found = followed(g, function, specs, by_name)
     shown = run(model, sample.container(sample.frame))
     if shown.ndim not in (1, 2) or len(shown) != len(sample):
         numbers = "x".join(map(str, shown.shape[1:]))
         raise NotConvertibleError(NAME, f"it gives {numbers} numbers a row.")
+    result, width = found.result, found.width
     name = result.name if result.dtype == width else g.cast(result.name, ELEMENT[width])
     metadata = {
         "framework": "tensorflow",
@@ -72,11 +74,14 @@ def convert(model: Any, sample: Sample) -> ScoringModel:
 def answer(model: Any, rows: Any) -> Answer:
     """What the signature itself gives.
 
-    Raises `ValueError` for an index beyond an embedding, where TensorFlow's answer depends on the
-    device.
+    Raises `ValueError` for an index beyond an embedding, and for NaN, where TensorFlow's answer
+    depends on the device, or on how it optimises the graph.
     """
     from sqlml.convert.network import answer_of, unlabelled
-    from sqlml.convert.tensorflow.running import run
+    from sqlml.convert.tensorflow.running import check_shares, run
 
     model, labels = unlabelled(model)
-    return answer_of(run(model, rows), labels)
+    result = run(model, rows)
+    if not labels:
+        check_shares(model, result)
+    return answer_of(result, labels)

@@ -12,7 +12,7 @@ import numpy as np
 
 from sqlml.convert.graph import FLOAT, INT64
 from sqlml.convert.network import accept_indices
-from sqlml.convert.tensorflow.values import ELEMENTS, FLOATS, WHOLE, Known, Tensor, Value, array_of
+from sqlml.convert.tensorflow.values import ELEMENTS, FLOATS, WHOLE, Tensor, Value, array_of
 
 if TYPE_CHECKING:
     from sqlml.convert.tensorflow.step import How, Step
@@ -55,41 +55,16 @@ def _entries(step: Step) -> tuple[Any, Any]:
     return array_of(keys)[order], array_of(values)[order]
 
 
-def known_only(assertion: Any) -> tuple[Any, tuple[Any, ...]] | None:
-    """The lookup of which an assertion says that it finds everything, and the tensors it needs.
-
-    None for other assertions. Keras writes it so: the places where a lookup gives its default,
-    which is -1, are none.
-    """
-    op, others = assertion.inputs[0].op, []
-    for kind in ("Equal", "Size", "Where", "Equal"):
-        if op.type != kind:
-            return None
-        others += op.inputs[1:]
-        op = op.inputs[0].op
-    return (op, (*op.inputs, *others)) if op.type == "LookupTableFindV2" else None
-
-
-def only_known(step: Step, found: Value) -> Value:
-    """An assertion that a lookup finds everything: its input takes nothing else.
-
-    `found`: what the lookup gives; given back without its default.
-    """
-    keys, zero, unlike = step.tensor(1), step.constant(3), step.constant(4)
-    if len(keys.columns) != 1 or zero.any() or (unlike != step.constant(2)).any():
-        raise step.refused("it raises for what it does not know, which is no input.")
+def without_default(step: Step, found: Value) -> Value:
+    """What a lookup finds whose input has nothing that it does not know."""
     words, numbers = _entries(step)
+    keys = step.tensor(1)
+    if len(keys.columns) != 1:
+        raise step.refused("it raises for what it does not know, which is no input.")
     step.g.accepted[keys.columns[0]] = tuple(words.tolist())
     if not isinstance(found, Tensor) or numbers.dtype.kind != "i":
         return found
     return dataclasses.replace(found, within=range(int(numbers.min()), int(numbers.max()) + 1))
-
-
-def asserted(step: Step) -> None:
-    """Any other assertion, which must be known to hold."""
-    value = step.given[0]
-    if not isinstance(value, Known) or not all(array_of(v).all() for v in value.values):
-        raise step.refused("it raises for some rows, by their values.")
 
 
 def _gathered(step: Step) -> Value:
@@ -180,7 +155,7 @@ def _bins(step: Step) -> Value:
         raise step.refused(f"it works on {x.dtype}, beyond what float32 tells apart.")
     g = step.g
     limits = bounds if x.dtype in FLOATS else np.ceil(bounds)
-    one = g.node("Unsqueeze", x.name, step.ints(len(x.shape)))
+    one = g.node("Unsqueeze", step.compared(x.name, x.dtype), step.ints(len(x.shape)))
     above = g.node("Not", g.node("Less", one, g.const(limits, x.dtype)))
     count = g.node("ReduceSum", g.node("Cast", above, to=INT64), step.ints(len(x.shape)),
                    keepdims=0)  # fmt: skip

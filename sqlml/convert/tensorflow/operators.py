@@ -110,7 +110,9 @@ def _compared(op: str, negated: bool = False) -> How:
         if kind == "bool" and op != "Equal":
             raise step.refused("it works on bool.")
         names, shapes = zip(*(step.operand(i) for i in range(2)), strict=True)
-        found = step.g.node(op, *names)
+        rows = [isinstance(value, Tensor) for value in step.given]
+        given = [step.compared(n, kind) if r else n for n, r in zip(names, rows, strict=True)]
+        found = step.g.node(op, *given)
         return step.made(step.g.node("Not", found) if negated else found, step.broadcast(*shapes))
 
     return made
@@ -155,12 +157,17 @@ def _squared_difference(step: Step) -> Value:
     return step.made(step.g.node("Mul", difference, difference), step.broadcast(first, second))
 
 
-def _no_nan(step: Step) -> Value:
-    """X / y, and zero where y is zero."""
-    (x, first), (y, second) = step.operand(0), step.operand(1)
-    zero = step.number(0, step.dtype())
-    ratio = step.g.node("Where", step.g.node("Equal", y, zero), zero, step.g.node("Div", x, y))
-    return step.made(ratio, step.broadcast(first, second))
+def _ratio(place: int) -> How:
+    """X / y, and zero where one of them is zero."""
+
+    def made(step: Step) -> Value:
+        (x, first), (y, second) = step.operand(0), step.operand(1)
+        zero = step.number(0, step.dtype())
+        nothing = step.g.node("Equal", step.compared((x, y)[place], step.dtype()), zero)
+        ratio = step.g.node("Where", nothing, zero, step.g.node("Div", x, y))
+        return step.made(ratio, step.broadcast(first, second))
+
+    return made
 
 
 def _modulo(step: Step) -> Value:
@@ -239,7 +246,8 @@ def _cast(step: Step) -> Value:
         return x
     if "string" in (x.dtype, dtype):
         raise step.refused("it makes numbers of texts, or texts of numbers.")
-    name = step.g.node("Cast", x.name, to=ELEMENTS[dtype])
+    given = step.compared(x.name, x.dtype) if dtype == "bool" else x.name
+    name = step.g.node("Cast", given, to=ELEMENTS[dtype])
     # A place that is in reach is a whole number as a floating one too; an input is no other.
     made = step.made(name, x.shape, within=x.within)
     return dataclasses.replace(made, columns=x.columns)
@@ -266,6 +274,11 @@ def _numbers(curve: Curve) -> How:
 
 def _named(op: str, **attributes: Any) -> Curve:
     return lambda step, x, dtype: step.g.node(op, x, **attributes)
+
+
+def _step(op: str) -> Curve:
+    """What jumps at zero."""
+    return lambda step, x, dtype: step.g.node(op, step.compared(x, dtype))
 
 
 def _width(dtype: str) -> Any:
@@ -425,7 +438,8 @@ OPERATIONS: dict[str, How] = {
     "Sub": _binary("Sub"),
     "Mul": _binary("Mul"),
     "RealDiv": _binary("Div", FLOATS),
-    "DivNoNan": _no_nan,
+    "DivNoNan": _ratio(1),
+    "Xdivy": _ratio(0),
     "Maximum": _binary("Max"),
     "Minimum": _binary("Min"),
     "Pow": _binary("Pow", FLOATS),
@@ -452,7 +466,7 @@ OPERATIONS: dict[str, How] = {
     "Snapshot": _same,
     "Neg": _numbers(_named("Neg")),
     "Abs": _numbers(_named("Abs")),
-    "Sign": _numbers(_named("Sign")),
+    "Sign": _numbers(_step("Sign")),
     "Square": _numbers(_square),
     "Relu": _curve(_named("Relu")),
     "Relu6": _curve(_relu6),
@@ -476,8 +490,8 @@ OPERATIONS: dict[str, How] = {
     "Sin": _curve(_named("Sin")),
     "Cos": _curve(_named("Cos")),
     "Atan": _curve(_named("Atan")),
-    "Floor": _curve(_named("Floor")),
-    "Ceil": _curve(_named("Ceil")),
+    "Floor": _curve(_step("Floor")),
+    "Ceil": _curve(_step("Ceil")),
     "Round": _curve(_named("Round")),
     "Rint": _curve(_named("Round")),
     "IsNan": _test("IsNaN"),

@@ -108,7 +108,8 @@ def _sum(step: Step, x: Tensor, axes: list[int]) -> str:
     return total if axes == [len(x.shape) - 1] else step.g.node("Reshape", total, step.ints(*kept))
 
 
-def _mean(step: Step, x: Tensor, axes: list[int]) -> str:
+def mean_of(step: Step, x: Tensor, axes: list[int]) -> str:
+    """Along axes, which stay."""
     width = float(np.prod([x.shape[i] for i in axes]))
     return step.g.node("Div", _sum(step, x, axes), step.number(width, x.dtype))
 
@@ -163,6 +164,18 @@ def _place(op: str, worst: float) -> How:
     return made
 
 
+def _cumulated(step: Step) -> Value:
+    x = step.moved()
+    axis = int(step.constant(1)) % len(x.shape)
+    if axis == x.rows or x.dtype not in _NUMBERS:
+        raise step.refused(f"it works on {x.dtype}, or over the rows.")
+    total = step.g.node(
+        "CumSum", x.name, step.g.const(np.int64(axis)),
+        exclusive=int(step.attribute("exclusive")), reverse=int(step.attribute("reverse")),
+    )  # fmt: skip
+    return step.made(total, x.shape)
+
+
 _NUMBERS = ("float32", "float64", "int32", "int64")
 
 OPERATIONS: dict[str, How] = {
@@ -172,12 +185,13 @@ OPERATIONS: dict[str, How] = {
     "BatchMatMulV3": _product("adj_x", "adj_y"),
     "Einsum": _einsum,
     "Sum": _folding(_sum, _NUMBERS),
-    "Mean": _folding(_mean, FLOATS),
+    "Mean": _folding(mean_of, FLOATS),
     "Max": _folding(_extreme("ReduceMax"), _NUMBERS),
     "Min": _folding(_extreme("ReduceMin"), _NUMBERS),
     "Prod": _folding(_prod, FLOATS),
     "Any": _folding(_truth("ReduceMax"), ("bool",)),
     "All": _folding(_truth("ReduceMin"), ("bool",)),
+    "Cumsum": _cumulated,
     "ArgMax": _place("ArgMax", -1.0),
     "ArgMin": _place("ArgMin", 1.0),
 }

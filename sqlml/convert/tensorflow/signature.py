@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sqlml.convert.keras.inputs import check_tensors
 from sqlml.convert.tensorflow.values import FLOATS
 from sqlml.errors import NotConvertibleError, listed
 
@@ -65,7 +66,8 @@ def function_of(model: Any) -> Any:
 def taken(function: Any) -> dict[str, Spec]:
     """What a signature takes, by name.
 
-    Raises `NotConvertibleError` for what is no tensor with an axis of any number of rows.
+    Raises `NotConvertibleError` for what is no tensor with an axis of any number of rows, and
+    others of known lengths, of one of `TYPES`.
     """
     places, by_name = function.structured_input_signature
     if places or not by_name:
@@ -82,6 +84,7 @@ def taken(function: Any) -> dict[str, Spec]:
                 step, f"it takes {rows}.", "Export it for any number: tf.TensorSpec([None, …])."
             )
         found[name] = Spec(str(spec.dtype.name), shape)
+    check_tensors(found, TYPES)
     return found
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from sqlml.convert.network import without_denormals
 from sqlml.convert.tensorflow.values import (
     COUNTS,
     ELEMENTS,
+    FLOATS,
     Known,
     Listed,
     Mixed,
@@ -24,6 +26,7 @@ from sqlml.errors import NotConvertibleError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sqlml.convert.ensemble import Width
     from sqlml.convert.graph import Graph
 
     How = Callable[["Step"], Value | Sequence[Value]]
@@ -117,6 +120,10 @@ class Step:
             return value.name, value.shape
         row, shape = self._row(self.known(place))
         return self.g.const(row), shape
+
+    def compared(self, name: str, dtype: str) -> str:
+        """A tensor as TensorFlow compares and rounds it."""
+        return without_denormals(self.g, name, cast("Width", dtype)) if dtype in FLOATS else name
 
     def rows_of(self, value: Known) -> Tensor:
         """What is known, as a tensor: repeated for each row where it grows with them."""

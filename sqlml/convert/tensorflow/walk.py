@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlml.convert.tensorflow.lookups import asserted, known_only, only_known
+from sqlml.convert.tensorflow.assertions import assertion
 from sqlml.convert.tensorflow.operators import REASONS, conversion
 from sqlml.convert.tensorflow.signature import NAME
 from sqlml.convert.tensorflow.step import Step, label_of
 from sqlml.convert.tensorflow.values import (
     COUNTS,
-    FLOATS,
     Known,
     Mixed,
     Tensor,
@@ -55,6 +54,8 @@ class Walk:
     """FunctionDefs by name."""
     dtypes: set[str] = field(default_factory=set)
     """Of all tensors that rows make."""
+    kinds: set[str] = field(default_factory=set)
+    """Of all operations on these."""
     _graphs: dict[str, Any] = field(default_factory=dict)
 
     def through(self, graph: Any, given: Sequence[Value]) -> list[Value]:
@@ -70,12 +71,10 @@ class Walk:
 
     def _done(self, op: Any, made: dict[str, list[Value]]) -> list[Value]:
         if op.type == "Assert":
-            lookup, needed = known_only(op) or (op, op.inputs[:1])
-            step = Step(self.g, lookup, _given(made, needed))
-            if lookup is op:
-                asserted(step)
-            else:
-                made[lookup.name] = [only_known(step, made[lookup.name][0])]
+            said = assertion(op)
+            instead = said.holds(Step(self.g, said.op, _given(made, said.needed)))
+            if instead is not None:
+                made[said.op.name] = [instead]
             return []
         given = _given(made, op.inputs)
         if op.type in CALLS:
@@ -90,6 +89,7 @@ class Walk:
         if how is None:
             return evaluated(op, [g for g in given if isinstance(g, Known)])
         result = how(step)
+        self.kinds.add(op.type)
         results = [result] if isinstance(result, Value) else list(result)
         self.dtypes.update(value.dtype for value in results if isinstance(value, Tensor))
         return results
@@ -123,22 +123,33 @@ class Walk:
         return self._graphs[name]
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What a signature comes to in the graph."""
+
+    result: Tensor
+    width: Width
+    """The type in which it computes."""
+    kinds: frozenset[str]
+    """Of its operations."""
+
+
 def followed(
     g: Graph,
     function: Any,
     specs: Mapping[str, Spec],
     inputs: Mapping[str, tuple[str, Sequence[int]]],
-) -> tuple[Tensor, Width]:
-    """A signature's result as a tensor of the graph, and the type in which it computes.
+) -> Followed:
+    """A signature, converted. Raises `NotConvertibleError`, which names the operation.
 
     `inputs`: by name, the tensor of the graph for what the signature takes, and the numbers of the
-    inputs that it is made of. Raises `NotConvertibleError`, which names the operation.
+    inputs that it is made of.
     """
     given: list[Value] = []
     for name in sorted(inputs):  # as TensorFlow flattens what it takes
-        (tensor, columns), dtype = inputs[name], specs[name].dtype
+        tensor, columns = inputs[name]
         shape = (-1, *(int(n or 0) for n in specs[name].shape[1:]))
-        given.append(Tensor(tensor, dtype, shape, () if dtype in FLOATS else tuple(columns)))
+        given.append(Tensor(tensor, specs[name].dtype, shape, tuple(columns)))
     given += [Known((value,)) for value in function.captured_inputs]
     library = {f.signature.name: f for f in function.graph.as_graph_def().library.function}
     walk = Walk(g, library)
@@ -147,7 +158,8 @@ def followed(
         raise result.error
     if not isinstance(result, Tensor) or result.rows:
         raise NotConvertibleError(NAME, "its result does not depend on its inputs.")
-    return result, "float32" if "float32" in walk.dtypes else "float64"
+    width: Width = "float32" if "float32" in walk.dtypes else "float64"
+    return Followed(result, width, frozenset(walk.kinds))
 
 
 def _given(made: Mapping[str, list[Value]], tensors: Iterable[Any]) -> tuple[Value, ...]:
@@ -163,10 +175,8 @@ def _needed(graph: Any) -> set[str]:
         if op.name in found:
             continue
         found.add(op.name)
-        inputs: Sequence[Any] = op.inputs
-        if op.type == "Assert":  # the others make its message
-            lookup, inputs = known_only(op) or (op, inputs[:1])
-            waiting += [] if lookup is op else [lookup]
+        # The other inputs of an assertion make its message.
+        inputs = assertion(op).needed if op.type == "Assert" else op.inputs
         waiting += [t.op for t in inputs] + list(op.control_inputs)
     return found
 

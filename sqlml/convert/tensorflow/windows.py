@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sqlml.convert.tensorflow.products import mean_of
 from sqlml.convert.tensorflow.values import FLOATS, Mixed, Tensor, Value
 
 if TYPE_CHECKING:
@@ -156,17 +158,34 @@ def _gathered(step: Step) -> Value:
 
 def _normalized(step: Step) -> Sequence[Value]:
     """By a mean and a variance that were learnt. Its other results are of use in training only."""
-    x = _channels_last(step)
-    if step.attribute("is_training"):
+    made = _by_its_own(step) if step.attribute("is_training") else _by_what_was_learnt(step)
+    other = Mixed(step.refused("its other results are read."))
+    return [made, *[other] * (len(step.op.outputs) - 1)]
+
+
+def _by_its_own(step: Step) -> Tensor:
+    """Each row by itself, its rows in the place of channels: so Keras 2 normalises layers."""
+    x = step.moved()
+    if step.text("data_format") != "NCHW" or x.rows != 1 or x.dtype not in FLOATS:
         raise step.refused("it is in training, and its means are those of the rows.")
+    (scale, _), (offset, _) = step.operand(1), step.operand(2)
+    g, axes = step.g, [0, 2, 3]
+    centred = replace(x, name=g.node("Sub", x.name, mean_of(step, x, axes)))
+    square = replace(x, name=g.node("Mul", centred.name, centred.name))
+    epsilon = step.number(float(step.attribute("epsilon")), x.dtype)
+    spread = g.node("Sqrt", g.node("Add", mean_of(step, square, axes), epsilon))
+    name = g.node("Mul", g.node("Div", centred.name, spread), scale)
+    return step.made(g.node("Add", name, offset), x.shape)
+
+
+def _by_what_was_learnt(step: Step) -> Tensor:
+    x = _channels_last(step)
     scale, offset, mean, variance = (step.constant(i) for i in range(1, 5))
     epsilon = np.asarray(step.attribute("epsilon"), scale.dtype)
     factor = scale / np.sqrt(variance + epsilon)
     g = step.g
     name = g.node("Mul", g.node("Sub", x.name, g.const(mean)), g.const(factor))
-    made = step.made(g.node("Add", name, g.const(offset)), x.shape)
-    other = Mixed(step.refused("its other results are read."))
-    return [made, *[other] * (len(step.op.outputs) - 1)]
+    return step.made(g.node("Add", name, g.const(offset)), x.shape)
 
 
 OPERATIONS: dict[str, How] = {
