@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from sqlml.signature import Input
 
     Number = int | float
+    _Limits = Mapping[int, tuple[Number, Number]]
+    """By input, the least and the greatest number."""
 
 # From the ends of double and of float32 down to what is nearly zero.
 LADDER = (
@@ -45,6 +48,14 @@ MIDDLE = {"FLOAT": 1e30, "DOUBLE": 1e200}
 overflows once."""
 
 MAGNITUDE = "magnitude"
+
+SHARES = (
+    0.999, 0.99, 0.9, 0.5, 0.1, 1e-2, 1e-3, 1e-6, 1e-10, 1e-15, 1e-20, 1e-30, 1e-60, 1e-100,
+    1e-160, 1e-200, 1e-250, 1e-300,
+)  # fmt: skip
+"""Of the distance of limits from the sample."""
+
+SIDES = ((False, True), (True, False), (True, True))
 
 CORNERS = 12
 """Rows in which all inputs are at their limits."""
@@ -175,30 +186,47 @@ def _together(
 ) -> list[Input]:
     """The inputs, with limits so low that the original takes all of them in one row.
 
-    Each alone, they may be the last before a sum or a product of them overflows.
+    Each alone, they may be the last before a sum or a product of them overflows. What is beyond
+    all data is moved first, and one side before both: a limit near the data is seldom at fault.
     """
+    known = {i: _known(edges, i) for i in asked}
+    own = {}
+    for i in asked:
+        field, (low, high) = inputs[i], _ends(edges, i)
+        own[i] = (
+            low if field.smallest is None else field.smallest,
+            high if field.largest is None else field.largest,
+        )
 
-    def capped(cap: float) -> dict[int, tuple[Number, Number]]:
-        """By input, the least and the greatest number that it is to take."""
-        found: dict[int, tuple[Number, Number]] = {}
+    def moved(share: float, sides: tuple[bool, bool], near: bool) -> _Limits:
+        """The limits of these sides, with so much of their distance from the sample."""
+        found = {}
         for i in asked:
-            field, (low, high), (least, most) = inputs[i], _ends(edges, i), _known(edges, i)
-            low = low if field.smallest is None else field.smallest
-            high = high if field.largest is None else field.largest
-            found[i] = max(low, min(least, -cap)), min(high, max(most, cap))
+            ends = list(own[i])
+            for side in (0, 1):
+                if sides[side] and (near or abs(ends[side]) > NEAR):
+                    ends[side] = known[i][side] + (ends[side] - known[i][side]) * share
+            found[i] = ends[0], ends[1]
         return found
 
-    def is_taken(cap: float) -> bool:
-        group = Group(MAGNITUDE, _corners(edges, capped(cap)))
+    def is_taken(limits: _Limits) -> bool:
+        group = Group(MAGNITUDE, _corners(edges, limits))
         return not any(outcome.error for outcome in original.outcomes([group]))
 
-    if is_taken(np.inf):
+    if is_taken(own):
         return inputs
-    place = bisect.bisect_left(LADDER, True, key=is_taken)
-    if place == len(LADDER):
-        return inputs
+    for near, sides in itertools.product((False, True), SIDES):
+        place = bisect.bisect_left(
+            SHARES, True, key=lambda share: is_taken(moved(share, sides, near))
+        )
+        if place < len(SHARES):
+            return _with_limits(inputs, moved(SHARES[place], sides, near), edges)
+    return inputs
+
+
+def _with_limits(inputs: list[Input], limits: _Limits, edges: Edges) -> list[Input]:
     found = list(inputs)
-    for i, (smallest, largest) in capped(LADDER[place]).items():
+    for i, (smallest, largest) in limits.items():
         low, high = _ends(edges, i)
         found[i] = dataclasses.replace(
             found[i],
@@ -208,7 +236,7 @@ def _together(
     return found
 
 
-def _corners(edges: Edges, ends: Mapping[int, tuple[Number, Number]]) -> pd.DataFrame:
+def _corners(edges: Edges, ends: _Limits) -> pd.DataFrame:
     """Rows of the sample in which each input is at one of its two ends: any of the two."""
     sides = np.random.default_rng(0).integers(0, 2, (CORNERS, len(ends)))
     sides[0], sides[1], sides[2] = 0, 1, np.arange(len(ends)) % 2

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -144,6 +145,21 @@ def test_no_row_is_scored_of_which_only_the_product_is_refused() -> None:
         assert [v is None for v in raw.to_pylist()] == [False, False, False, True]
     with pytest.raises(ValueError, match="too large"):
         original.predict(pd.DataFrame({"x": [1e30], "y": [1e30]}))
+
+
+def test_limits_near_the_data_stay_where_one_beyond_it_is_at_fault() -> None:
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.normal(size=(60, 2)), columns=["x", "y"])
+    power = make_column_transformer((FunctionTransformer(np.exp), ["x"]), remainder="passthrough")
+    original = make_pipeline(power, PCA(2, random_state=0), LinearRegression()).fit(rows, rows["x"])
+    report = sqlml.verify(sqlml.convert(original, sample=rows), original, rows)
+    assert report.ok
+    assert 709 < inputs(report)["x"].largest < 710
+    assert inputs(report)["x"].smallest < -1e300
+    assert inputs(report)["y"].largest > 1e300
+    for side in ("smallest", "largest"):
+        ends = {name: [getattr(field, side)] for name, field in inputs(report).items()}
+        original.predict(pd.DataFrame(ends))
 
 
 def test_unknown_categories_that_the_original_refuses_score_null(
