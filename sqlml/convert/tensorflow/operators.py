@@ -393,9 +393,9 @@ def _zeros(number: int) -> How:
         from sqlml.convert.tensorflow.values import COUNTS, known, lengths_at
 
         x, kind = step.moved(), step.op.outputs[0].dtype
-        shapes = [lengths_at(x.shape, i) for i in range(len(COUNTS))]
+        shapes = [lengths_at(x.shape, i) for i in range(len(COUNTS) - 1)]
         value = "" if kind == tf.string else number
-        return known([tf.constant(value, kind, shape) for shape in shapes])
+        return known([*(tf.constant(value, kind, shape) for shape in shapes), None])
 
     return made
 
