@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlml.errors import SqlmlError
+from sqlml.errors import ArgumentError, SqlmlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,13 +48,12 @@ class _Commands(click.Group):
 def _labels(ctx: click.Context, option: click.Parameter, text: str | None) -> list[Label] | None:
     if text is None:
         return None
+    from sqlml.publish import read_labels
+
     try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
-    if not isinstance(found, list) or any(not isinstance(v, str | int) for v in found):
-        raise click.BadParameter(f"a list of texts or of whole numbers is expected, found {text}")
-    return found
+        return read_labels(text)
+    except ArgumentError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 _labels_option = click.option(

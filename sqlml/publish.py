@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlml import golden, registry
 from sqlml.convert import convert, input_names, is_file, opened, sample_of
-from sqlml.errors import SampleError, listed, quoted
+from sqlml.errors import ArgumentError, SampleError, listed, quoted
 from sqlml.parity import verify
 from sqlml.parity.rows import arrow_columns
 from sqlml.score import Scorer
@@ -139,6 +140,26 @@ def read_rows(path: str) -> Any:
         return reader(path)
     except (OSError, ValueError) as error:
         raise SampleError(f"The sample {path!r} cannot be read: {error}") from None
+
+
+def read_labels(text: str) -> list[Label]:
+    """The labels of a classifier, from a list in JSON.
+
+    Raises `ArgumentError` for what is no list of texts or of whole numbers.
+
+    >>> read_labels('["no", "yes"]')
+    ['no', 'yes']
+    """
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or any(not isinstance(v, str | int) for v in found):
+        raise ArgumentError(
+            'Labels are a list of texts or of whole numbers in JSON, such as ["no", "yes"]; '
+            f"found {text}."
+        )
+    return found
 
 
 def _inputs_only(sample: Sample, known: list[str] | None) -> Sample:

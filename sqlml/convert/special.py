@@ -49,6 +49,32 @@ _ERF_NEAR = (
         22629.0000613890934246, 49267.3942608635921086,
     ),
 )  # fmt: skip
+# Cephes, ndtri.c: P0/Q0 around the middle, P1/Q1 in the tails.
+_QUANTILE_NEAR = (
+    (
+        -59.9633501014107895267, 98.0010754185999661536, -56.6762857469070293439,
+        13.9312609387279679503, -1.23916583867381258016,
+    ),
+    (
+        1.0, 1.95448858338141759834, 4.67627912898881538453, 86.3602421390890590575,
+        -225.462687854119370527, 200.260212380060660359, -82.0372256168333339912,
+        15.9056225126211695515, -1.18331621121330003142,
+    ),
+)  # fmt: skip
+_QUANTILE_FAR = (
+    (
+        4.05544892305962419923, 31.5251094599893866154, 57.1628192246421288162,
+        44.0805073893200834700, 14.6849561928858024014, 2.18663306850790267539,
+        -1.40256079171354495875e-1, -3.50424626827848203418e-2, -8.57456785154685413611e-4,
+    ),
+    (
+        1.0, 15.7799883256466749731, 45.3907635128879210584, 41.3172038254672030440,
+        15.0425385692907503408, 2.50464946208309415979, -1.42182922854787788574e-1,
+        -3.80806407691578277194e-2, -9.33259480895457427372e-4,
+    ),
+)  # fmt: skip
+_TAIL = math.exp(-2)
+"""ndtri.c: the tails are what is left of this, and right of one less this."""
 # Cephes, atan.c, in the square.
 _ATAN = (
     (
@@ -86,6 +112,24 @@ def normal_cdf(g: Graph, x: str) -> str:
     outside = g.node("Where", below, tail, g.node("Sub", one, tail))
     central = g.node("Less", size, _number(g, math.sqrt(0.5)))
     return g.node("Where", central, centre, outside)
+
+
+def normal_quantile(g: Graph, p: str) -> str:
+    """The inverse of `normal_cdf`, as scipy.special.ndtri computes it; beyond 1e-13 its value."""
+    one, half, tail = _number(g, 1.0), _number(g, 0.5), _number(g, _TAIL)
+    right = g.node("Greater", p, _number(g, 1.0 - _TAIL))
+    y = g.node("Where", right, g.node("Sub", one, p), p)
+    centred = g.node("Sub", y, half)
+    square = g.node("Mul", centred, centred)
+    curve = g.node("Mul", centred, g.node("Mul", square, _ratio(g, square, _QUANTILE_NEAR)))
+    near = g.node("Mul", g.node("Add", centred, curve), _number(g, math.sqrt(2 * math.pi)))
+    least = g.node("Max", y, _number(g, 1e-13))
+    root = g.node("Sqrt", g.node("Mul", g.node("Log", least), _number(g, -2.0)))
+    first = g.node("Sub", root, g.node("Div", g.node("Log", root), root))
+    inverse = g.node("Div", one, root)
+    far = g.node("Sub", first, g.node("Mul", inverse, _ratio(g, inverse, _QUANTILE_FAR)))
+    far = g.node("Where", right, far, g.node("Neg", far))
+    return g.node("Where", g.node("Greater", y, tail), near, far)
 
 
 def arctan(g: Graph, x: str) -> str:

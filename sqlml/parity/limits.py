@@ -63,15 +63,16 @@ def limited(inputs: Sequence[Input], edges: Edges, original: Original) -> list[I
     outcomes = original.outcomes(groups)
     refused = {(o.group.column, o.group.value) for o in outcomes if o.error}
     found = list(inputs)
+    largest = smallest = None
     for i in asked:
         least, most = _known(edges, i)
         above = [v for v in probes[i] if v > most and (i, v) in refused]
         below = [v for v in probes[i] if v < least and (i, v) in refused]
         if above:
-            largest = _limit(edges, i, original, most, min(above))
+            largest = _limit(edges, i, original, most, min(above), largest)
             found[i] = dataclasses.replace(found[i], largest=largest)
         if below:
-            smallest = _limit(edges, i, original, least, max(below))
+            smallest = _limit(edges, i, original, least, max(below), smallest)
             found[i] = dataclasses.replace(found[i], smallest=smallest)
     return _together(found, asked, edges, original) if len(asked) > 1 else found
 
@@ -111,8 +112,18 @@ def _known(edges: Edges, index: int) -> tuple[Number, Number]:
     return float(known.min()), float(known.max())
 
 
-def _limit(edges: Edges, index: int, original: Original, taken: Number, refused: Number) -> Number:
-    """The last number on the way from a taken one to a refused one that the original takes."""
+def _limit(
+    edges: Edges,
+    index: int,
+    original: Original,
+    taken: Number,
+    refused: Number,
+    guess: Number | None,
+) -> Number:
+    """The last number on the way from a taken one to a refused one that the original takes.
+
+    `guess`: the limit of another input, which is often that of this one too.
+    """
 
     def is_refused(number: Number) -> bool:
         (outcome,) = original.outcomes([edges.group(MAGNITUDE, index, [number])])
@@ -126,6 +137,10 @@ def _limit(edges: Edges, index: int, original: Original, taken: Number, refused:
         return taken
     at, number = _numbering(edges.inputs[index].type)
     between = range(at(taken), at(refused), 1 if refused > taken else -1)[1:]
+    if guess is not None and at(guess) in between and not is_refused(guess):
+        after = at(guess) + between.step
+        if after not in between or is_refused(number(after)):
+            return guess
     place = bisect.bisect_left(between, True, key=lambda n: is_refused(number(n)))
     return number(between[place - 1]) if place else taken
 

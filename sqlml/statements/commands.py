@@ -6,6 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
+OPTIONS = {
+    "alias": "'champion'",
+    "sample": "'customers'",
+    "description": "'who leaves'",
+    "labels": """'["no", "yes"]'""",
+}
+"""The options of CREATE MODEL, each with a value for an example."""
+
 
 @dataclass(frozen=True, slots=True)
 class CreateModel:
@@ -18,6 +26,8 @@ class CreateModel:
     sample: str | None = None
     """A table's name, or a query."""
     description: str | None = None
+    labels: str | None = None
+    """A list in JSON."""
     explain: str | None = None
     """EXPLAIN and its mode, where the plan is asked for and nothing must be done."""
 
@@ -29,7 +39,7 @@ class CreateModel:
     @property
     def text(self) -> str:
         """The statement in its one canonical form."""
-        given = {"alias": self.alias, "sample": self.sample, "description": self.description}
+        given = {key: getattr(self, key) for key in OPTIONS}
         options = [f"{key} = {literal(value)}" for key, value in given.items() if value is not None]
         return (
             f"CREATE {'OR REPLACE ' * self.replace}MODEL {_name(self.name)} "

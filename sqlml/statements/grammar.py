@@ -10,16 +10,20 @@ from sqlglot import TokenType
 
 from sqlml.errors import StatementSyntaxError, did_you_mean
 from sqlml.statements import tsql
-from sqlml.statements.commands import Command, CreateModel, DropModel, SetAlias, UnsetAlias
+from sqlml.statements.commands import (
+    OPTIONS,
+    Command,
+    CreateModel,
+    DropModel,
+    SetAlias,
+    UnsetAlias,
+)
 from sqlml.statements.tokens import Cursor, Source, tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 EXPLAIN_MODES = ("LOGICAL", "FORMATTED", "EXTENDED", "CODEGEN", "COST")
-
-OPTIONS = {"alias": "'champion'", "sample": "'customers'", "description": "'who leaves'"}
-"""The options of CREATE MODEL, each with a value for an example."""
 
 
 @dataclass(frozen=True, slots=True)

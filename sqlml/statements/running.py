@@ -15,7 +15,7 @@ from sqlml.errors import (
     VersionNotFoundError,
 )
 from sqlml.model import ModelReference
-from sqlml.publish import open_source, publish
+from sqlml.publish import open_source, publish, read_labels
 from sqlml.statements.commands import Command, CreateModel, DropModel, SetAlias, UnsetAlias
 
 if TYPE_CHECKING:
@@ -102,6 +102,10 @@ def _copy(original: Version, command: CreateModel, alias: str | None) -> Version
             f"{command.source} is a published version: it is copied with its report, and has "
             "no original to compare a sample with. Leave sample out."
         )
+    if command.labels is not None:
+        raise ArgumentError(
+            f"{command.source} is a published version, and has its labels. Leave labels out."
+        )
     return registry.log(
         registry.read(original),
         command.name,
@@ -128,7 +132,12 @@ def _publish(
     else:
         sample = registry.sample_of_source(command.source, "WITH (sample = 'your_table')")
     published = publish(
-        model, command.name, sample=sample, alias=alias, description=command.description
+        model,
+        command.name,
+        sample=sample,
+        alias=alias,
+        description=command.description,
+        labels=None if command.labels is None else read_labels(command.labels),
     )
     return registry.resolve(ModelReference(published.name, version=published.version))
 

@@ -282,6 +282,20 @@ def test_transformers_compute_in_double(step):
     assert scoring.precision == "float64"
 
 
+@pytest.mark.parametrize("quantiles", [10, 200])
+def test_quantiles_of_the_normal_distribution(quantiles):
+    """At both ends and beyond them too, and of a missing number."""
+    step = preprocessing.QuantileTransformer(n_quantiles=quantiles, output_distribution="normal")
+    rows = X[["größe", "c`d"]].assign(same=2.0)
+    ends = [rows["größe"].min(), rows["größe"].max()]
+    few = pd.DataFrame({"größe": [*ends, -1e9, 1e9, ends[1] - 1e-8], "c`d": 2, "same": 2.0})
+    model = fitted(step, linear_model.Ridge(), rows=rows, target=TARGET)
+    agrees(model, rows, few, within=1e-11)
+    agrees(model, rows, within=1e-11)
+    gaps = rows.astype({"c`d": float}).where(RANDOM.random(rows.shape) > 0.1)
+    agrees(fitted(step, tree.DecisionTreeRegressor(max_depth=4), rows=gaps, target=TARGET), gaps)
+
+
 @pytest.mark.parametrize("function", [np.log1p, np.sign, np.abs], ids=lambda f: f.__name__)
 def test_whole_numbers_may_go_through_a_function_that_does_not_overflow(function):
     rows = X[["c`d"]].astype("int64")

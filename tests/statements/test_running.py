@@ -378,6 +378,48 @@ def test_an_onnx_file_is_published_by_its_path(sql, booster, rows, name, tmp_pat
     assert row["task"] == "regression"
 
 
+def test_labels_are_stated_with_a_file_that_knows_none(sql, classifier_file, name):
+    """Two numbers that are shares of one are a regression of two targets, unless it is said."""
+    options = """labels = '["stays", "leaves"]', sample = 'customers'"""
+    (row,) = sql(f"CREATE MODEL {name} FROM '{classifier_file}' WITH ({options})")
+    assert row["task"] == "classification"
+    assert registry.read(registry.resolve(name)).labels == ("stays", "leaves")
+
+
+@pytest.mark.parametrize("labels", ["stays, leaves", '{"no": 1}', "[0.5, 1.5]", "[[1], [2]]"])
+def test_labels_that_are_no_list_are_said(sql, classifier_file, name, labels):
+    with pytest.raises(ArgumentError, match=r'in JSON, such as \["no", "yes"\]; found'):
+        sql(f"CREATE MODEL {name} FROM '{classifier_file}' WITH (labels = '{labels}', "
+            "sample = 'customers')")  # fmt: skip
+
+
+def test_a_published_version_has_its_labels(sql, source, name):
+    sql(f"CREATE MODEL {name} FROM '{source}'")
+    with pytest.raises(ArgumentError, match="Leave labels out"):
+        sql(f"""CREATE MODEL copy FROM 'models:/{name}/1' WITH (labels = '["a", "b"]')""")
+
+
+@pytest.fixture
+def classifier_file(booster, rows, tmp_path):
+    """An ONNX file that gives two shares of one, and does not say of what."""
+    path = tmp_path / "shares.onnx"
+    path.write_bytes(sqlml.convert(booster, sample=rows).onnx)
+    model = _one_input(path)
+    (old,) = model.graph.output
+    shares = [
+        helper.make_node("Sigmoid", [old.name], ["second"]),
+        helper.make_node("Sub", ["one", "second"], ["first"]),
+        helper.make_node("Concat", ["first", "second"], ["shares"], axis=1),
+    ]
+    model.graph.node.extend(shares)
+    kind = old.type.tensor_type.elem_type
+    model.graph.initializer.append(helper.make_tensor("one", kind, [1], [1.0]))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("shares", kind, ["N", 2]))
+    onnx.save(model, path)
+    return path
+
+
 def _one_input(path):
     """The graph of a file with all columns in one tensor, as other converters write it."""
     model = onnx.load(path)

@@ -40,6 +40,10 @@ def liked(pattern):
                 description="it's",
             ),
         ),
+        (
+            "CREATE MODEL churn FROM '/m.onnx' WITH (labels = '[\"no\", \"yes\"]', sample = 't')",
+            CreateModel("churn", "/m.onnx", sample="t", labels='["no", "yes"]'),
+        ),
         ("CREATE MODEL my.churn-v2 FROM r'c:\\x'", CreateModel("my.churn-v2", "c:\\x")),
         ("CREATE MODEL 'from' FROM 'x'", CreateModel("from", "x")),
         ("CREATE MODEL `a` FROM '/x/*/*.onnx--\\\n'", CreateModel("a", "/x/*/*.onnx--\n")),
@@ -190,7 +194,8 @@ END = "found the end of the statement, expected"
         (
             "CREATE MODEL churn FROM 'x' WITH (alais = 'c')",
             35,
-            f"found alais, expected alias or sample or description. Did you mean 'alias'? {OPTION}",
+            "found alais, expected alias or sample or description or labels. Did you mean 'alias'? "
+            + OPTION,
         ),
         (
             "CREATE MODEL churn FROM 'x' WITH (alias = champion)",
@@ -207,7 +212,7 @@ END = "found the end of the statement, expected"
         (
             "CREATE MODEL churn FROM 'x' WITH (alias = 'c', alias = 'd')",
             48,
-            f"found alias, expected sample or description. {OPTION}",
+            f"found alias, expected sample or description or labels. {OPTION}",
         ),
         ("CREATE MODEL churn FROM 'x' WITH (alias = 'c'", 46, f"{END} ). {OPTION}"),
         (

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from sqlml.convert.graph import DOUBLE
 from sqlml.convert.links import row_sum
 from sqlml.convert.sklearn.arithmetic import affine, expm1, log1p
 from sqlml.convert.sklearn.frame import ELEMENT, Kind, Part, Table, dense, name_of, one_value
+from sqlml.convert.sklearn.upstream import transform_upstream
+from sqlml.convert.special import normal_quantile
 from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
@@ -127,6 +131,35 @@ def _bins(g: Graph, step: Any, table: Table) -> Table:
     return Table(tuple(outcome), None, sparse=step.encode == "onehot")
 
 
+_BORDER = 1e-7
+"""sklearn.preprocessing: so near to an end of its quantiles a number is at the end."""
+
+
+def _quantile(g: Graph, step: Any, table: Table) -> Table:
+    """Shares of the training data below a number, or the normal quantiles of these shares."""
+    if step.output_distribution != "normal":
+        return transform_upstream(g, step, table)
+    uniform = copy.copy(step)
+    uniform.output_distribution = "uniform"
+    shares = transform_upstream(g, uniform, table).matrix(g, step)
+    element = ELEMENT[table.kind]
+    dtype = "float32" if table.kind == "FLOAT" else "float64"
+    x = table.matrix(g, step)
+    border = g.const(np.array([_BORDER]), dtype)
+    ends = [g.const(step.quantiles_[[at]].copy(), dtype) for at in (0, -1)]
+    low = g.node("Less", g.node("Sub", x, border), ends[0])
+    high = g.node("Greater", g.node("Add", x, border), ends[1])
+    # In the original each step is stored in the type of the data.
+    p = g.node("Where", high, g.const(np.array([1.0])), g.cast(g.cast(shares, element), DOUBLE))
+    p = g.node("Where", low, g.const(np.array([0.0])), p)
+    scores = normal_quantile(g, p)
+    furthest = ndtri([_BORDER - np.spacing(1), 1 - (_BORDER - np.spacing(1))])
+    for op, end in zip(("Less", "Greater"), furthest, strict=True):
+        limit = g.const(np.array([end]))
+        scores = g.node("Where", g.node(op, scores, limit), limit, scores)
+    return dense(g.cast(scores, element), table.width, table.kind)
+
+
 def _polynomial(g: Graph, step: Any, table: Table) -> Table:
     """Products of columns, one for each row of `powers_`."""
     x = table.matrix(g, step, "DOUBLE")
@@ -225,6 +258,7 @@ TRANSFORMS = {
     "Normalizer": _normalizer,
     "Binarizer": _binarizer,
     "KBinsDiscretizer": _bins,
+    "QuantileTransformer": _quantile,
     "PolynomialFeatures": _polynomial,
     "PCA": _pca,
     "IncrementalPCA": _pca,

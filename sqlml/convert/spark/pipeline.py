@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlml.convert.spark.frame import given, name_of, pairs
 from sqlml.convert.spark.stages import REFUSED, refusal
-from sqlml.errors import NotConvertibleError
+from sqlml.errors import NotConvertibleError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -162,10 +162,25 @@ def _live(flat: list[tuple[Any, Any]], predictor: Any) -> list[tuple[Any, Any, l
     for unit, stage in reversed(flat):
         made = set(_made(stage))
         if made & needed:
+            _check_dropping(stage, needed)
             reads = _read(stage, needed)
             needed = (needed - made) | set(reads)
             found.append((unit, stage, reads))
     return found[::-1]
+
+
+def _check_dropping(stage: Any, needed: Collection[str]) -> None:
+    """A StringIndexer drops rows by all its columns, needed or not."""
+    if name_of(stage) != "StringIndexerModel" or stage.getHandleInvalid() != "skip":
+        return
+    idle = [source for source, target in pairs(stage) if target not in needed]
+    if idle:
+        raise NotConvertibleError(
+            name_of(stage),
+            f"with handleInvalid='skip' it drops rows by {listed(idle)}, which the model does not "
+            "use.",
+            "Give those a StringIndexer of their own, or use handleInvalid='keep'.",
+        )
 
 
 def _raw(live: list[tuple[Any, Any, list[str]]], predictor: Any) -> tuple[str, ...]:
@@ -180,11 +195,10 @@ def _raw(live: list[tuple[Any, Any, list[str]]], predictor: Any) -> tuple[str, .
 
 
 def _read(stage: Any, needed: Collection[str] | None = None) -> list[str]:
-    """The columns that a stage reads. A StringIndexer lets columns be absent, but where it drops
-    rows by them: those that it indexes for nothing that is needed do not count.
+    """The columns that a stage reads. A StringIndexer lets columns be absent: those that it
+    indexes for nothing that is needed do not count.
     """
-    lenient = name_of(stage) == "StringIndexerModel" and stage.getHandleInvalid() != "skip"
-    if lenient and needed is not None:
+    if name_of(stage) == "StringIndexerModel" and needed is not None:
         return [source for source, target in pairs(stage) if target in needed]
     if stage.hasParam("inputCols") and stage.isSet("inputCols"):
         return list(stage.getInputCols())
