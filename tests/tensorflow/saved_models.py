@@ -281,6 +281,9 @@ REFUSED: dict[str, Saved] = {
     "number_of_rows": Saved(
         of_function(lambda tf, x: x / tf.cast(tf.shape(x)[0], tf.float32)), ["age"]
     ),
+    "many_rows": Saved(
+        of_function(lambda tf, x: tf.cond(tf.shape(x)[0] > 5000, lambda: 2 * x, lambda: x)), ["age"]
+    ),
     "some_rows": Saved(of_function(lambda tf, x: x[:1] + x), ["age"]),
     "an_assertion": Saved(of_function(only_positive), ["age"]),
     "at_random": Saved(of_function(random), ["age"]),
@@ -302,6 +305,7 @@ SAID = {
     "a_loop_on_values": "While",
     "rows_together": "Mean",
     "number_of_rows": "number of the rows",
+    "many_rows": "how it goes on depends on the rows",
     "some_rows": "StridedSlice",
     "an_assertion": "Assert",
     "at_random": "RandomUniform",

@@ -167,7 +167,8 @@ def stacked(step: Step, items: Sequence[Value], axis: int) -> Value:
     if all(isinstance(item, Known) for item in items):
         whole = [item for item in items if isinstance(item, Known)]
         counts = 1 if all(item.fixed for item in whole) else len(COUNTS)
-        return known([tf.stack([item.at(i) for item in whole], axis) for i in range(counts)])
+        each = [[item.at(i) for item in whole] for i in range(counts)]
+        return known([None if None in same else tf.stack(same, axis) for same in each])
     parts = []
     for item in items:
         if isinstance(item, Known):
@@ -243,7 +244,7 @@ def _slice(step: Step) -> Value:
         firsts = [int(each[axis]) for each in begins]
         many = [int(each[axis]) for each in sizes]
         if axis == x.rows:
-            every = [lengths_at(x.shape, i)[axis] for i in range(len(COUNTS))]
+            every = [lengths_at(x.shape, i)[axis] for i in range(len(many))]
             if any(firsts) or any(n not in (-1, e) for n, e in zip(many, every, strict=True)):
                 raise step.refused(_ROWS)
         elif len({*firsts}) > 1 or len({*many}) > 1:
@@ -279,7 +280,7 @@ def _strided(step: Step) -> Value:
         if axis == x.rows:
             every = [lengths_at(x.shape, n)[axis] for n in range(len(COUNTS))]
             whole = all(slice(f, e, steps[i]).indices(n) == (0, n, 1)
-                        for f, e, n in zip(first, last, every, strict=True))  # fmt: skip
+                        for f, e, n in zip(first, last, every, strict=False))  # fmt: skip
             if not whole or mask["shrink_axis"] & bit:
                 raise step.refused(_ROWS)
             place += 1

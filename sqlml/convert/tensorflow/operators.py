@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
-from sqlml.convert import links
+from sqlml.convert import links, special
 from sqlml.convert.graph import DOUBLE
 from sqlml.convert.tensorflow.values import ELEMENTS, FLOATS, WHOLE, Known, Mixed, Tensor, Value
 
@@ -321,8 +322,27 @@ def _reciprocal(step: Step, x: str, dtype: str) -> str:
     return step.g.node("Div", step.number(1, dtype), x)
 
 
+def _erf(step: Step, x: str, dtype: str) -> str:
+    """ONNX Runtime's own is of float32 only."""
+    if dtype == "float32":
+        return step.g.node("Erf", x)
+    return step.g.node("Sub", _twice_normal(step, x, math.sqrt(2)), step.number(1, dtype))
+
+
 def _erfc(step: Step, x: str, dtype: str) -> str:
-    return step.g.node("Sub", step.number(1, dtype), step.g.node("Erf", x))
+    if dtype == "float32":
+        return step.g.node("Sub", step.number(1, dtype), step.g.node("Erf", x))
+    return _twice_normal(step, x, -math.sqrt(2))
+
+
+def _twice_normal(step: Step, x: str, factor: float) -> str:
+    g = step.g
+    scaled = g.node("Mul", x, step.number(factor, "float64"))
+    return g.node("Mul", special.normal_cdf(g, scaled), step.number(2, "float64"))
+
+
+def _atan(step: Step, x: str, dtype: str) -> str:
+    return special.arctan(step.g, x) if dtype == "float64" else step.g.node("Atan", x)
 
 
 def _in_double(step: Step, x: str, dtype: str, made: Callable[[str, str], str]) -> str:
@@ -393,9 +413,9 @@ def _zeros(number: int) -> How:
         from sqlml.convert.tensorflow.values import COUNTS, known, lengths_at
 
         x, kind = step.moved(), step.op.outputs[0].dtype
-        shapes = [lengths_at(x.shape, i) for i in range(len(COUNTS))]
+        shapes = [lengths_at(x.shape, i) for i in range(len(COUNTS) - 1)]
         value = "" if kind == tf.string else number
-        return known([tf.constant(value, kind, shape) for shape in shapes])
+        return known([*(tf.constant(value, kind, shape) for shape in shapes), None])
 
     return made
 
@@ -485,11 +505,11 @@ OPERATIONS: dict[str, How] = {
     "Rsqrt": _curve(_rsqrt),
     "Reciprocal": _curve(_reciprocal),
     "Inv": _curve(_reciprocal),
-    "Erf": _curve(_named("Erf")),
+    "Erf": _curve(_erf),
     "Erfc": _curve(_erfc),
     "Sin": _curve(_named("Sin")),
     "Cos": _curve(_named("Cos")),
-    "Atan": _curve(_named("Atan")),
+    "Atan": _curve(_atan),
     "Floor": _curve(_step("Floor")),
     "Ceil": _curve(_step("Ceil")),
     "Round": _curve(_named("Round")),

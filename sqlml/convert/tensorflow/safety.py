@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Of the operations that TensorFlow calls stateful, those that touch the model's own memory only.
 OWN = frozenset((
-    "Assert", "AssignAddVariableOp", "AssignSubVariableOp", "AssignVariableOp",
+    "Assert", "AssignAddVariableOp", "AssignSubVariableOp", "AssignVariableOp", "CheckNumerics",
     "DestroyResourceOp", "DisableCopyOnRead", "HashTableV2", "If", "InitializeTableV2",
     "LookupTableExportV2", "LookupTableFindV2", "LookupTableImportV2", "LookupTableInsertV2",
     "LookupTableSizeV2", "MutableDenseHashTableV2", "MutableHashTableV2", "RandomStandardNormal",

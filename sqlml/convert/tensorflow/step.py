@@ -101,9 +101,10 @@ class Step:
         return array_of(value.values[0])
 
     def at_counts(self, place: int) -> list[Any]:
-        """The same for each of `COUNTS`."""
+        """The same for each of `COUNTS` for which it was made."""
         value = self.known(place)
-        return [array_of(value.at(i)) for i in range(len(COUNTS))]
+        made = (value.at(i) for i in range(len(COUNTS)))
+        return [array_of(each) for each in made if each is not None]
 
     def ints(self, *values: int) -> str:
         """A constant of whole numbers, [K]."""
@@ -146,7 +147,7 @@ class Step:
     def _row(self, value: Known) -> tuple[Any, Shape]:
         """Its numbers with one place for all rows, and its shape."""
         self._dtype_of(value)
-        arrays = [array_of(each) for each in value.values]
+        arrays = [array_of(each) for each in value.values if each is not None]
         if value.fixed:
             return arrays[0], arrays[0].shape
         if len({array.ndim for array in arrays}) > 1:

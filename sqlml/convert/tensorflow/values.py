@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from sqlml.errors import NotConvertibleError
 
-COUNTS = (1, 61, 1009)
-"""Numbers of rows, the first of which is one."""
+COUNTS = (1, 61, 1009, 1_000_003)
+"""Numbers of rows, the first of which is one. For the last one no more than shapes are made."""
 
 ELEMENTS = {
     "float32": int(FLOAT),
@@ -59,7 +59,10 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What TensorFlow gives without the rows: a tensor of its own, or one for each of `COUNTS`."""
+    """What TensorFlow gives without the rows: a tensor of its own, or one for each of `COUNTS`.
+
+    The last one is None where it would be too large to make.
+    """
 
     values: tuple[Any, ...]
 
@@ -96,7 +99,9 @@ def known(values: Sequence[Any]) -> Known:
     """What was found for `COUNTS`, as one value where it is always the same."""
     first = values[0]
     same = len(values) == 1 or all(
-        value.shape == first.shape and np.array_equal(array_of(value), array_of(first))
+        value is not None
+        and value.shape == first.shape
+        and np.array_equal(array_of(value), array_of(first))
         for value in values[1:]
     )
     return Known((first,) if same else tuple(values))
@@ -112,11 +117,11 @@ def array_of(value: Any) -> Any:
 
 
 def length_of(lengths: Sequence[int]) -> int | None:
-    """A length that was found for each of `COUNTS`; None where it is no multiple of the rows."""
+    """A length that was found for the first of `COUNTS`; None where it is no multiple of rows."""
     times = lengths[0]
     if all(length == times for length in lengths):
         return times
-    multiple = all(n == times * count for n, count in zip(lengths, COUNTS, strict=True))
+    multiple = all(n == times * count for n, count in zip(lengths, COUNTS, strict=False))
     return -times if multiple and times > 0 else None
 
 

@@ -42,6 +42,15 @@ BRANCHES = ("If", "StatelessIf")
 READS = ("ReadVariableOp", "ResourceGather", "LookupTableFindV2", "LookupTableSizeV2")
 
 
+# What graphs compute from lengths, and what of it is no larger.
+OF_SHAPES = frozenset((
+    "Add", "AddV2", "All", "Any", "Cast", "ConcatV2", "Equal", "ExpandDims", "FloorDiv", "FloorMod",
+    "GatherV2", "Greater", "GreaterEqual", "Identity", "Less", "LessEqual", "LogicalAnd",
+    "LogicalNot", "LogicalOr", "Max", "Maximum", "Min", "Minimum", "Mul", "Neg", "NotEqual", "Pack",
+    "Prod", "RealDiv", "Reshape", "Select", "SelectV2", "Shape", "Size", "Slice", "Split", "SplitV",
+    "Squeeze", "StridedSlice", "Sub", "Sum", "Unpack",
+))  # fmt: skip
+
 _STATEFUL = "it keeps, changes or draws something, and is no function of the rows."
 
 
@@ -203,6 +212,9 @@ def evaluated(op: Any, given: Sequence[Known]) -> list[Value]:
     results = []
     for place in range(counts):
         inputs = [value.at(place) for value in given]
+        if counts > 1 and place == counts - 1 and (op.type not in OF_SHAPES or _absent(inputs)):
+            results.append([None] * len(op.outputs))
+            continue
         try:
             results.append(
                 execute.execute(
@@ -213,6 +225,10 @@ def evaluated(op: Any, given: Sequence[Known]) -> list[Value]:
             reason = " ".join(str(error).split())[:200]
             raise NotConvertibleError(label_of(op), f"TensorFlow fails: {reason}.") from error
     return [known(values) for values in zip(*results, strict=True)]
+
+
+def _absent(inputs: Sequence[Any]) -> bool:
+    return any(each is None for each in inputs)
 
 
 def _plain(value: Any) -> Any:

@@ -64,9 +64,10 @@ def _over_channels(step: Step, x: Tensor, made: Callable[[str], str]) -> str:
 
 def _convolution(step: Step) -> Value:
     x, kernel = _channels_last(step), step.constant(1)
-    groups = 1
+    if x.dtype != "float32":
+        raise step.refused(f"it is in {x.dtype}, which ONNX Runtime's convolutions do not take.")
+    groups = kernel.shape[2]
     if step.op.type == "DepthwiseConv2dNative":
-        groups = kernel.shape[2]
         kernel = kernel.reshape(*kernel.shape[:2], 1, -1)
     else:
         groups = x.shape[3] // kernel.shape[2]
