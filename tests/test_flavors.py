@@ -61,11 +61,13 @@ def spark_model():
     return Pipeline(stages=[assembler, SparkRegression(regParam=0.1)]).fit(frame)
 
 
+CATBOOST = {"iterations": 3, "verbose": False, "allow_writing_files": False}
+
 # By flavor: the model, the sample, and whether it has to be trusted.
 LOGGED = {
     "xgboost": (lambda: XGBClassifier(n_estimators=3).fit(X, Y), X, False),
     "lightgbm": (lambda: LGBMClassifier(n_estimators=3, verbose=-1).fit(X, Y).booster_, X, False),
-    "catboost": (lambda: CatBoostClassifier(iterations=3, verbose=0).fit(X, Y), X, False),
+    "catboost": (lambda: CatBoostClassifier(**CATBOOST).fit(X, Y), X, False),
     "sklearn": (lambda: LogisticRegression().fit(X, Y), X, True),
     "statsmodels": (lambda: sm.OLS(X.a, X.astype("f8")).fit(), X.astype("f8"), True),
     "pytorch": (network, X, True),
@@ -106,7 +108,7 @@ def test_each_flavor_is_published_as_it_was_logged(registry, request, flavor):
 
 
 def test_catboost_comes_back_as_the_kind_that_was_logged(registry):
-    model = CatBoostRegressor(iterations=3, verbose=0).fit(X, X.a)
+    model = CatBoostRegressor(**CATBOOST).fit(X, X.a)
     source = logged("catboost", model)
     assert isinstance(open_source(source), CatBoostRegressor)
 

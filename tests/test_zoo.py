@@ -322,4 +322,5 @@ def test_the_zoo_is_large_and_says_each_thing_once() -> None:
     ids = [case.id for case in (*ZOO, *REFUSED)]
     assert len(ZOO) >= 40
     assert len(set(ids)) == len(ids)
-    assert {case.id.split("-")[0] for case in ZOO} == set(CONVERTERS)
+    # TensorFlow's models are in tests/tensorflow, in an environment of their own.
+    assert {case.id.split("-")[0] for case in ZOO} == set(CONVERTERS) - {"tensorflow"}

@@ -146,8 +146,9 @@ def asked(types: dict[str, pa.DataType], labels: tuple[Any, ...], prediction: st
             said[[value not in labels for value in said]] = None
         if "shares" not in columns:
             return said, None
-        shares = np.full((len(table), len(labels)), np.nan)
-        shares[at] = found["shares"].to_pylist()
+        given = np.array(found["shares"].to_pylist())  # RFormula's may have a label more
+        shares = np.full((len(table), given.shape[1]), np.nan)
+        shares[at] = given
         said[np.isnan(shares).any(axis=1)] = None
         return said, shares
 
@@ -155,7 +156,9 @@ def asked(types: dict[str, pa.DataType], labels: tuple[Any, ...], prediction: st
         said, shares = once(model, arrow(rows, types))
         if rows.select_dtypes("floating").isna().any(axis=None):
             again, others = once(model, arrow(rows, types, nan=True))
-            same = pd.Series(said).eq(pd.Series(again))
+            same = np.array(
+                [a == b or (a != a and b != b) for a, b in zip(said, again, strict=True)]
+            )
             if shares is not None:
                 same &= np.equal(shares, others).all(axis=1)
             said[~same] = None
