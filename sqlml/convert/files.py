@@ -95,3 +95,9 @@ def _of_directory(path: Path) -> str | None:
     if any(path.glob("metadata/part-*")):
         return SPARK
     return TENSORFLOW if (path / SAVED_MODEL).is_file() else None
+
+
+def unreadable(path: Path, error: Exception) -> ModelRejectedError:
+    """The error for a file or directory that its framework could not open, with what it said."""
+    reason = " ".join(str(error).split())[:300]
+    return ModelRejectedError(f"{path} cannot be opened: {type(error).__name__}: {reason}")

@@ -6,8 +6,9 @@ import json
 import zipfile
 from typing import TYPE_CHECKING, Any
 
+from sqlml.convert.files import unreadable
 from sqlml.convert.keras.framework import keras_itself
-from sqlml.errors import ModelRejectedError, NotConvertibleError
+from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ def opened(path: Path) -> Any:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # it raises whatever it meets
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _description(path: Path) -> Any:
@@ -42,7 +43,7 @@ def _description(path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             return json.loads(archive.read(_DESCRIPTION))
     except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _foreign(part: Any) -> Iterator[str]:
@@ -60,8 +61,3 @@ def _foreign(part: Any) -> Iterator[str]:
         for key, each in part.items():
             if key not in _NOT_OF_THE_MODEL:
                 yield from _foreign(each)
-
-
-def _unreadable(path: Path, error: Exception) -> ModelRejectedError:
-    reason = " ".join(str(error).split())[:300]
-    return ModelRejectedError(f"{path} cannot be opened: {type(error).__name__}: {reason}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sqlml.errors import ModelRejectedError, NotConvertibleError
+from sqlml.convert.files import unreadable
+from sqlml.errors import NotConvertibleError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ def opened(path: Path) -> Any:
         # As a URI: the file system that Spark takes a plain path for may be another.
         return DefaultParamsReader.loadParamsInstance(path.resolve().as_uri(), session.sparkContext)
     except Exception as error:  # Py4J's and Spark's, of many kinds
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _classes(path: Path) -> Iterator[str]:
@@ -48,9 +49,4 @@ def _classes(path: Path) -> Iterator[str]:
         try:
             yield str(json.loads(file.read_text("utf-8"))["class"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> ModelRejectedError:
-    reason = " ".join(str(error).split())[:300]
-    return ModelRejectedError(f"{path} cannot be opened: {type(error).__name__}: {reason}")
+            raise unreadable(path, error) from error

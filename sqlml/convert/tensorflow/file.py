@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlml.convert.files import unreadable
 from sqlml.convert.hushed import hushed
 from sqlml.convert.tensorflow.framework import tensorflow_itself
 from sqlml.convert.tensorflow.safety import check
-from sqlml.errors import ModelRejectedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,4 @@ def opened(path: Path) -> Any:
         with hushed("tensorflow"):
             return tf.saved_model.load(str(path))
     except Exception as error:  # it raises whatever it meets
-        reason = " ".join(str(error).split())[:300]
-        raise ModelRejectedError(
-            f"{path} cannot be opened: {type(error).__name__}: {reason}"
-        ) from error
+        raise unreadable(path, error) from error

@@ -5,8 +5,9 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from sqlml.convert.files import unreadable
 from sqlml.convert.hushed import hushed
-from sqlml.errors import DependencyMissingError, ModelRejectedError
+from sqlml.errors import DependencyMissingError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,4 @@ def opened(path: Path) -> Any:
         with hushed("torch.export"):
             return torch.export.load(str(path))
     except Exception as error:  # it raises whatever it meets
-        reason = " ".join(str(error).split())[:300]
-        raise ModelRejectedError(
-            f"{path} cannot be opened: {type(error).__name__}: {reason}"
-        ) from error
+        raise unreadable(path, error) from error
